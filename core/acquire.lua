@@ -1,0 +1,12 @@
+-- acquire: acquire or renew. ARGV: owner, name, ttl, session ('' is unnamed), fence that must still be
+-- the caller's own (0: none), retention.
+local owner, name, session = ARGV[1], ARGV[2], ARGV[4]
+local ttl, match, retention = whole(ARGV[3], 1), whole(ARGV[5], 0), whole(ARGV[6], 1)
+
+if held() and hold.owner ~= owner then return reply('locked') end
+if match > 0 then
+  if hold.fence == 0 then return reply('forgotten') end
+  if hold.owner ~= owner or hold.fence ~= match then return reply('moved') end
+end
+if has_ended(session, owner) then return reply('ended') end
+return reply(grant(owner, name, ttl, session, retention))

@@ -1,0 +1,77 @@
+package core
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// EventKind says what happened.
+type EventKind string
+
+// The kinds of events.
+const (
+	Acquired    EventKind = "acquired"
+	Renewed     EventKind = "renewed"
+	Denied      EventKind = "denied"       // another user holds it: Other
+	Released    EventKind = "released"     // no claim is left but for a linger
+	Expired     EventKind = "expired"      // noticed by the call that found it: User is whose hold it was
+	TakenOver   EventKind = "taken over"   // from Other
+	StoreFailed EventKind = "store failed" // Err; also when a guard with fail-open lets a request pass
+)
+
+// Event is for audit and metrics. It is delivered in the caller's goroutine after the call, so whoever
+// receives it must be quick.
+type Event struct {
+	Kind     EventKind
+	Op       string // acquire, check, release, status or takeover
+	UID      string
+	User     UserID // who acted; for Expired, whose hold it was
+	Other    UserID
+	Session  string
+	Fence    int64
+	Duration time.Duration // of the call, by this process's clock
+	Err      error
+}
+
+// LogEvents returns an Options.OnEvent that writes each event to logger: failures at level Error,
+// refusals and takeovers at Info, the rest at Debug.
+func LogEvents(logger *slog.Logger) func(context.Context, Event) {
+	return func(ctx context.Context, e Event) {
+		level := slog.LevelDebug
+		switch e.Kind {
+		case StoreFailed:
+			level = slog.LevelError
+		case Denied, TakenOver, Expired:
+			level = slog.LevelInfo
+		}
+		if !logger.Enabled(ctx, level) {
+			return
+		}
+		attrs := []slog.Attr{
+			slog.String("op", e.Op), slog.String("uid", e.UID), slog.String("user", e.User.String()),
+			slog.Duration("duration", e.Duration),
+		}
+		if !e.Other.IsZero() {
+			attrs = append(attrs, slog.String("other", e.Other.String()))
+		}
+		if e.Session != "" {
+			attrs = append(attrs, slog.String("session", e.Session))
+		}
+		if e.Fence != 0 {
+			attrs = append(attrs, slog.Int64("fence", e.Fence))
+		}
+		if e.Err != nil {
+			attrs = append(attrs, slog.Any("error", e.Err))
+		}
+		logger.LogAttrs(ctx, level, "editlock: "+string(e.Kind), attrs...)
+	}
+}
+
+// logFailures is what happens to events when the application does not ask for them: an error must not
+// vanish, the rest may.
+func logFailures(ctx context.Context, e Event) {
+	if e.Kind == StoreFailed {
+		LogEvents(slog.Default())(ctx, e)
+	}
+}

@@ -1,0 +1,214 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/embedded"
+)
+
+// exampleLocker stands for an application's locker, on a Redis inside the process.
+func exampleLocker() (*core.Locker, func()) {
+	server, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	client := server.Client(0)
+	locker, err := core.New(client, core.Options{})
+	if err != nil {
+		panic(err)
+	}
+	return locker, func() {
+		if err := errors.Join(locker.Close(), client.Close()); err != nil {
+			panic(err)
+		}
+		server.Close()
+	}
+}
+
+func ExampleLocker_Mutex() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
+	lock, err := mutex.Acquire(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer mutex.Release(ctx)
+	fmt.Println("renewed:", lock.Renewed)
+
+	_, err = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)}).Acquire(ctx)
+	var locked *core.ResourceLocked
+	if errors.As(err, &locked) {
+		fmt.Printf("in use by %v, %s\n", locked.User.ID, locked.User.Name)
+	}
+	// Output:
+	// renewed: false
+	// in use by 1, Ann
+}
+
+func ExampleMutex_Acquire() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	_, err := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).Acquire(context.Background())
+	switch {
+	case err == nil:
+		fmt.Println("edit")
+	case errors.Is(err, core.ErrResourceLocked):
+		fmt.Println("somebody else edits")
+	case errors.Is(err, core.ErrUnavailable):
+		fmt.Println("not known: try again")
+	}
+	// Output: edit
+}
+
+func ExampleMutex_Release() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)})
+	fmt.Println(mutex.Release(ctx)) // nothing was held, and that is no error
+	// Output: <nil>
+}
+
+func ExampleMutex_Resume() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	ann := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)})
+	bob := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)})
+
+	lock, _ := ann.Acquire(ctx)
+	_ = ann.Release(ctx)
+	_, err := ann.Resume(ctx, lock.Fence)
+	fmt.Println("nobody else edited:", err == nil)
+
+	_ = ann.Release(ctx)
+	_, _ = bob.Acquire(ctx)
+	_ = bob.Release(ctx)
+	_, err = ann.Resume(ctx, lock.Fence)
+	fmt.Println("somebody else may have:", errors.Is(err, core.ErrHoldLost))
+	// Output:
+	// nobody else edited: true
+	// somebody else may have: true
+}
+
+func ExampleMutex_WithSession() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)})
+
+	_, _ = mutex.WithSession("tab-1").Acquire(ctx)
+	_, _ = mutex.WithSession("tab-2").Acquire(ctx)
+	_ = mutex.WithSession("tab-1").Release(ctx)
+	_, err := mutex.WithSession("tab-1").Acquire(ctx) // a late heartbeat of the closed tab
+	states, _ := locker.Status(ctx, "draft-7")
+	fmt.Println(states[0].Locked, states[0].Sessions, errors.Is(err, core.ErrSessionEnded))
+	// Output: true 1 true
+}
+
+func ExampleMutex_TakeOver() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).Acquire(ctx)
+
+	states, _ := locker.Status(ctx, "draft-7")
+	taken, err := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)}).TakeOver(ctx, states[0].Fence)
+	fmt.Println(err, taken.Fence > states[0].Fence)
+	// Output: <nil> true
+}
+
+func ExampleMutex_Check() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)})
+	_, err := mutex.Check(ctx, core.CheckOptions{Renew: true})
+	fmt.Println("a job may edit:", err == nil, errors.Is(err, core.ErrNotHeld))
+	// Output: a job may edit: false true
+}
+
+func ExampleLocker_Status() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"}).Acquire(ctx)
+
+	states, err := locker.Status(ctx, "draft-7", "draft-8")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, s := range states {
+		fmt.Println(s.UID, s.Locked, s.User.Name)
+	}
+	// Output:
+	// draft-7 true Ann
+	// draft-8 false
+}
+
+func ExampleFromContext() {
+	ctx := core.NewContext(context.Background(), &core.Lock{UID: "draft-7", Fence: 42}) // what a guard does
+	if lock, ok := core.FromContext(ctx); ok {
+		fmt.Println("save under fence", lock.Fence)
+	}
+	// Output: save under fence 42
+}
+
+func ExampleID() {
+	fmt.Println(core.ID(1) == core.ID("1"))
+	// Output: false
+}
+
+func ExampleOpen() {
+	ctx := context.Background()
+	client, err := core.Open(ctx) // REDIS_URL, REDIS_DB_MUTEX
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer client.Close()
+	locker, err := core.New(client, core.Options{})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer locker.Close()
+}
+
+func ExampleLogEvents() {
+	server, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	client := server.Client(0)
+	defer client.Close()
+	logger := slog.New(slog.NewTextHandler(os.Stdout, &slog.HandlerOptions{
+		Level: slog.LevelDebug,
+		ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+			switch a.Key {
+			case slog.TimeKey, "duration", "fence":
+				return slog.Attr{}
+			}
+			return a
+		},
+	}))
+	locker, err := core.New(client, core.Options{OnEvent: core.LogEvents(logger)})
+	if err != nil {
+		panic(err)
+	}
+	defer locker.Close()
+	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).Acquire(context.Background())
+	// Output: level=DEBUG msg="editlock: acquired" op=acquire uid=draft-7 user=1
+}

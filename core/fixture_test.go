@@ -1,0 +1,122 @@
+package core_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/redistest"
+)
+
+var (
+	ann = core.User{ID: core.ID(1), Name: "Ann"}
+	bob = core.User{ID: core.ID("1"), Name: "Bob"} // the string: another user than the integer
+)
+
+// fixture is a locker on a Redis of its own. Where it is embedded, time passes by advance alone.
+type fixture struct {
+	*core.Locker
+	client  *redis.Client
+	now     time.Time
+	server  *embedded.Server
+	mu      sync.Mutex
+	history []core.Event
+}
+
+func (f *fixture) advance(d time.Duration) {
+	f.now = f.now.Add(d)
+	f.server.SetTime(f.now)
+}
+
+// events returns the kinds of what has happened since it was last called.
+func (f *fixture) events() []core.EventKind {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	kinds := []core.EventKind{}
+	for _, e := range f.history {
+		kinds = append(kinds, e.Kind)
+	}
+	f.history = nil
+	return kinds
+}
+
+func newFixture(t *testing.T, client *redis.Client, options core.Options) *fixture {
+	t.Helper()
+	f := &fixture{client: client}
+	options.OnEvent = func(_ context.Context, e core.Event) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.history = append(f.history, e)
+	}
+	locker, err := core.New(client, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Locker = locker
+	t.Cleanup(func() {
+		if err := locker.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f
+}
+
+// onEmbedded is a fixture whose clock is the test's.
+func onEmbedded(t *testing.T) *fixture {
+	t.Helper()
+	server, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	client := server.Client(0)
+	t.Cleanup(func() { _ = client.Close() })
+	f := newFixture(t, client, core.Options{})
+	f.server, f.now = server, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	server.SetTime(f.now)
+	return f
+}
+
+// onRedis is a fixture on a private redis-server.
+func onRedis(t *testing.T) *fixture {
+	t.Helper()
+	return newFixture(t, redistest.Start(t).Client(t), core.Options{})
+}
+
+// onBoth runs a test that needs no time to pass on the embedded and on the real Redis.
+func onBoth(t *testing.T, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("embedded", func(t *testing.T) {
+		t.Parallel()
+		test(t, onEmbedded(t))
+	})
+	t.Run("redis", func(t *testing.T) {
+		t.Parallel()
+		test(t, onRedis(t))
+	})
+}
+
+func must(t *testing.T) func(*core.Lock, error) *core.Lock {
+	return func(lock *core.Lock, err error) *core.Lock {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("unexpected error: %v", err)
+		}
+		return lock
+	}
+}
+
+func (f *fixture) look(t *testing.T, uid string) core.Status {
+	t.Helper()
+	states, err := f.Status(t.Context(), uid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return states[0]
+}

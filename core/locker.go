@@ -1,0 +1,137 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a Locker. The zero value is ready for use.
+type Options struct {
+	// Prefix begins each key in Redis. It must not contain '{' or '}'. Optional. Default: "editlock:".
+	Prefix string
+	// Timeout is the time limit of one call; when it has passed the answer is ErrUnavailable. At least
+	// 10 ms. Optional. Default: 1s.
+	Timeout time.Duration
+	// Retention is how long the last holder and fence are remembered after a hold has ended. At least
+	// one second. Optional. Default: 24h.
+	Retention time.Duration
+	// OnEvent is told what happened; see Event. Optional. Default: failures of the store are logged
+	// through slog.Default, the rest is not.
+	OnEvent func(context.Context, Event)
+}
+
+// The defaults of Options.
+const (
+	DefaultPrefix    = "editlock:"
+	DefaultTimeout   = time.Second
+	DefaultRetention = 24 * time.Hour
+)
+
+// Locker is the engine: it decides in Redis who may edit. It is safe for concurrent use; one for an
+// application is enough. Close ends it.
+type Locker struct {
+	store     *store
+	prefix    string
+	retention time.Duration
+	onEvent   func(context.Context, Event)
+	closed    atomic.Bool
+}
+
+// New returns a Locker on client, which stays the caller's to close. A nil client or an option out of
+// its range is ErrInvalidOptions.
+func New(client Client, options Options) (*Locker, error) {
+	if v := reflect.ValueOf(client); client == nil || (v.Kind() == reflect.Pointer && v.IsNil()) {
+		return nil, fmt.Errorf("%w: the client is nil", ErrInvalidOptions)
+	}
+	if options.Prefix == "" {
+		options.Prefix = DefaultPrefix
+	}
+	if options.Timeout == 0 {
+		options.Timeout = DefaultTimeout
+	}
+	if options.Retention == 0 {
+		options.Retention = DefaultRetention
+	}
+	if options.OnEvent == nil {
+		options.OnEvent = logFailures
+	}
+	switch {
+	case strings.ContainsAny(options.Prefix, "{}"):
+		return nil, fmt.Errorf("%w: Prefix %q has a brace, which would move keys to other cluster slots", ErrInvalidOptions, options.Prefix)
+	case options.Timeout < 10*time.Millisecond:
+		return nil, fmt.Errorf("%w: Timeout %v is below 10ms", ErrInvalidOptions, options.Timeout)
+	case options.Retention < time.Second:
+		return nil, fmt.Errorf("%w: Retention %v is below 1s", ErrInvalidOptions, options.Retention)
+	}
+	return &Locker{
+		store:     newStore(client, options.Timeout),
+		prefix:    options.Prefix,
+		retention: options.Retention,
+		onEvent:   options.OnEvent,
+	}, nil
+}
+
+// Close refuses further calls with ErrClosed and waits for those under way, at most for the time limit.
+// It does not close the client.
+func (l *Locker) Close() error {
+	l.closed.Store(true)
+	return l.store.close()
+}
+
+// Status tells what is true of each uid, in their order, in one round trip (one a node in a cluster).
+// Errors: ErrInvalidUID, ErrUnavailable, ErrClosed.
+func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
+	if len(uids) == 0 {
+		return nil, nil
+	}
+	calls := make([]call, len(uids))
+	for i, uid := range uids {
+		if err := ValidateUID(uid); err != nil {
+			return nil, err
+		}
+		calls[i] = call{key: l.key(uid)}
+	}
+	replies, _, err := l.run(ctx, statusScript, Event{UID: uids[0]}, calls...)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]Status, len(uids))
+	for i, r := range replies {
+		states[i] = r.status(uids[i])
+	}
+	return states, nil
+}
+
+// run carries the script out and parses what it says. A failure becomes an ErrUnavailable and an event;
+// about carries what that event says besides.
+func (l *Locker) run(ctx context.Context, sc *script, about Event, calls ...call) (replies []reply, again bool, err error) {
+	if l.closed.Load() {
+		return nil, false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+	}
+	start := time.Now()
+	texts, again, err := l.store.run(ctx, sc, calls...)
+	replies = make([]reply, len(texts))
+	for i, text := range texts {
+		if err == nil {
+			replies[i], err = parseReply(text)
+		}
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, err)
+		about.Kind, about.Op, about.Err, about.Duration = StoreFailed, sc.op, err, time.Since(start)
+		l.onEvent(ctx, about)
+		return nil, again, err
+	}
+	return replies, again, nil
+}
+
+// unexpected is the error for an outcome that an operation does not have: a script of another version,
+// say. It is no decision.
+func unexpected(sc *script, o outcome) error {
+	return fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, errors.New("unexpected outcome "+string(o)))
+}

@@ -1,0 +1,229 @@
+package core
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Mutex is one user's view of one resource's lock. It keeps no state of its own, so it may be made anew
+// for each call, and it is safe for concurrent use.
+type Mutex struct {
+	locker  *Locker
+	uid     string
+	ttl     time.Duration
+	user    User
+	session string
+	invalid error
+}
+
+// Mutex returns the user's mutex for a resource. A hold lasts for ttl after its last renewal (MinTTL to
+// MaxTTL). An argument out of its range is reported by the calls: ErrInvalidUID, ErrInvalidTTL,
+// ErrInvalidUser.
+func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
+	m := &Mutex{locker: l, uid: uid, ttl: ttl, user: user}
+	if m.invalid = ValidateUID(uid); m.invalid == nil {
+		m.invalid = validateTTL(ttl)
+	}
+	if m.invalid == nil {
+		m.invalid = user.ID.validate()
+	}
+	return m
+}
+
+// WithSession returns the mutex for one of the user's sessions, a page or a tab: Acquire then makes that
+// session's claim, and Release ends that session alone. A name that ValidateSession refuses is reported
+// by the calls.
+func (m *Mutex) WithSession(name string) *Mutex {
+	with := *m
+	with.session = name
+	if with.invalid == nil {
+		with.invalid = ValidateSession(name)
+	}
+	return &with
+}
+
+// Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it,
+// ErrSessionEnded, ErrUnavailable, ErrInvalid...
+func (m *Mutex) Acquire(ctx context.Context) (*Lock, error) {
+	return m.acquire(ctx, 0)
+}
+
+// Resume is Acquire for a caller that held the lock under fence: it renews or takes up again only that
+// hold. Errors, besides Acquire's: *HoldLost when somebody else may have held it since.
+func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
+	if err := validateFence(fence); err != nil {
+		return nil, err
+	}
+	return m.acquire(ctx, fence)
+}
+
+func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
+	return m.decide(ctx, acquireScript,
+		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, match, m.retention())
+}
+
+// TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is
+// free or the caller's own, it is Acquire. Whether the user may do this is for the application to
+// decide beforehand. Errors, besides Acquire's: *TakeoverConflict when another user holds it under
+// another fence.
+func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
+	if err := validateFence(fence); err != nil {
+		return nil, err
+	}
+	return m.decide(ctx, takeoverScript,
+		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, fence, m.retention())
+}
+
+// CheckOptions say what a Check demands and does besides. The zero value only looks.
+type CheckOptions struct {
+	// Fence that the hold must have. Optional. Default: any.
+	Fence int64
+	// Renew moves the end of a claim when a third of the timeout has gone: the session's own, else the
+	// one that ends last. It makes no claim and revives no ended session.
+	Renew bool
+	// AcquireIfFree acquires when nobody holds the lock; with Fence only what was the caller's under it.
+	AcquireIfFree bool
+}
+
+// Check tells whether the user holds the lock, in any session: it is the guard's question before an
+// edit. Errors: *ResourceLocked, ErrNotHeld, *HoldLost when the fence is another, ErrUnavailable,
+// ErrInvalid...
+func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) {
+	if options.Fence != 0 {
+		if err := validateFence(options.Fence); err != nil {
+			return nil, err
+		}
+	}
+	return m.decide(ctx, checkScript,
+		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence,
+		flag(options.Renew), flag(options.AcquireIfFree), m.retention())
+}
+
+// ReleaseOptions say how a Release goes about it. The zero value releases at once.
+type ReleaseOptions struct {
+	// Linger keeps the lock for that long by a claim that nobody can renew, so that a page that reloads
+	// does not flash "free" to those who wait. Capped at MaxLinger. Optional. Default: none.
+	Linger time.Duration
+	// Fence that the hold must have; under another one nothing is released. Optional. Default: any.
+	Fence int64
+}
+
+// Release drops the user's hold and ends all its sessions; on a mutex WithSession it ends that session,
+// and the lock is free when no other claim lies ahead. It is safe whether the lock was acquired or not,
+// and never touches another user's hold. It is carried out even when ctx is already cancelled, and not
+// repeated once it may have been applied. Errors: ErrUnavailable, ErrInvalid...
+func (m *Mutex) Release(ctx context.Context) error {
+	return m.ReleaseWith(ctx, ReleaseOptions{})
+}
+
+// ReleaseWith is Release with options. Errors, besides Release's: ErrInvalidLinger, ErrInvalidFence.
+func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
+	switch {
+	case m.invalid != nil:
+		return m.invalid
+	case options.Linger < 0:
+		return fmt.Errorf("%w: %v is negative", ErrInvalidLinger, options.Linger)
+	case options.Fence != 0:
+		if err := validateFence(options.Fence); err != nil {
+			return err
+		}
+	}
+	linger := min(options.Linger, MaxLinger)
+	start, event := time.Now(), m.event()
+	ctx = context.WithoutCancel(ctx)
+	replies, _, err := m.locker.run(ctx, releaseScript, event, m.call(
+		m.user.ID.owner(), m.session, linger.Microseconds(), options.Fence, EndedMemory.Microseconds(), m.retention()))
+	if err != nil {
+		return err
+	}
+	switch r := replies[0]; r.outcome {
+	case outcomeReleased, outcomeLingering:
+		event.Kind, event.Op, event.Fence, event.Duration = Released, releaseScript.op, r.fence, time.Since(start)
+		m.locker.onEvent(ctx, event)
+		return nil
+	case outcomeKept, outcomeNone:
+		return nil
+	default:
+		return unexpected(releaseScript, r.outcome)
+	}
+}
+
+// decide runs a script that answers with the caller's hold or the reason why there is none.
+func (m *Mutex) decide(ctx context.Context, sc *script, args ...any) (*Lock, error) {
+	if m.invalid != nil {
+		return nil, m.invalid
+	}
+	start, event := time.Now(), m.event()
+	replies, again, err := m.locker.run(ctx, sc, event, m.call(args...))
+	if err != nil {
+		return nil, err
+	}
+	r := replies[0]
+	event.Op, event.Fence, event.Duration = sc.op, r.fence, time.Since(start)
+	if again && r.outcome == outcomeRenewed && r.held <= event.Duration {
+		// The hold is younger than this call: an earlier attempt made it and its reply was lost.
+		r.outcome = outcomeAcquired
+		if sc == takeoverScript {
+			r.outcome = outcomeTaken
+		}
+	}
+	emit := func(kind EventKind, other UserID) {
+		event.Kind, event.Other = kind, other
+		m.locker.onEvent(ctx, event)
+	}
+	switch r.outcome {
+	case outcomeAcquired:
+		if !r.previous.IsZero() {
+			expired := event
+			expired.Kind, expired.User, expired.Session, expired.Fence = Expired, r.previous, "", 0
+			m.locker.onEvent(ctx, expired)
+		}
+		emit(Acquired, UserID{})
+	case outcomeTaken:
+		emit(TakenOver, r.previous)
+	case outcomeRenewed:
+		emit(Renewed, UserID{})
+	case outcomeHeld:
+	case outcomeLocked:
+		emit(Denied, r.owner)
+		return nil, &ResourceLocked{r.status(m.uid)}
+	case outcomeConflict:
+		emit(Denied, r.owner)
+		return nil, &TakeoverConflict{r.status(m.uid)}
+	case outcomeFree:
+		emit(Denied, UserID{})
+		return nil, ErrNotHeld
+	case outcomeMoved:
+		emit(Denied, UserID{})
+		return nil, &HoldLost{UID: m.uid, Fence: r.fence}
+	case outcomeForgotten:
+		emit(Denied, UserID{})
+		return nil, &HoldLost{UID: m.uid}
+	case outcomeEnded:
+		emit(Denied, UserID{})
+		return nil, ErrSessionEnded
+	default:
+		return nil, unexpected(sc, r.outcome)
+	}
+	if r.owner != m.user.ID || r.left == 0 {
+		return nil, fmt.Errorf("%w: %s: the reply grants another user's hold", ErrUnavailable, sc.op)
+	}
+	return &Lock{
+		UID: m.uid, User: m.user, Fence: r.fence, Renewed: r.outcome == outcomeRenewed || r.outcome == outcomeHeld,
+		Sessions: r.sessions, HeldFor: r.held, ExpiresIn: r.left,
+	}, nil
+}
+
+func (m *Mutex) call(args ...any) call { return call{key: m.locker.key(m.uid), args: args} }
+
+func (m *Mutex) event() Event { return Event{UID: m.uid, User: m.user.ID, Session: m.session} }
+
+func (m *Mutex) retention() int64 { return m.locker.retention.Microseconds() }
+
+func flag(on bool) int {
+	if on {
+		return 1
+	}
+	return 0
+}

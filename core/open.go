@@ -1,0 +1,138 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// The variables that Open reads (CONTRACT.md, "Environment").
+const (
+	EnvURL = "REDIS_URL"
+	EnvDB  = "REDIS_DB_MUTEX"
+)
+
+// Timeouts that keep one call within the engine's time limit, also when Redis hangs. Measured: with
+// go-redis's defaults a stopped server holds a call for 5 to 24 s, with these for half a second.
+const (
+	networkTimeout = 500 * time.Millisecond
+	stateReload    = 2 * time.Second
+	openTimeout    = 5 * time.Second
+)
+
+// Open returns a client as the environment describes it, with timeouts fit for a lock:
+//
+//	REDIS_URL       redis://, rediss:// or unix://; ?addr=host:port for Cluster, ?master_name= for Sentinel
+//	REDIS_DB_MUTEX  the database that holds the locks; overrides the one in REDIS_URL; 0 by default
+//
+// It asks Redis once, so that a wrong database, password or address is an error at start. The client is
+// the caller's to close. Errors: ErrNotConfigured, ErrInvalidEnvironment, ErrUnavailable.
+func Open(ctx context.Context) (redis.UniversalClient, error) {
+	address := os.Getenv(EnvURL)
+	if address == "" {
+		return nil, ErrNotConfigured
+	}
+	client, err := parseEnvironment(address, os.Getenv(EnvDB))
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if err := client.Ping(ctx).Err(); err != nil {
+		kind := ErrUnavailable
+		var refused redis.Error
+		if errors.As(err, &refused) {
+			// Redis did answer: a database out of range, a wrong password.
+			kind = ErrInvalidEnvironment
+		}
+		return nil, errors.Join(fmt.Errorf("%w: %s: %w", kind, EnvURL, err), client.Close())
+	}
+	if _, single := client.(*redis.Client); single {
+		if info, err := client.Info(ctx, "cluster").Result(); err == nil && strings.Contains(info, "cluster_enabled:1") {
+			return nil, errors.Join(fmt.Errorf("%w: %s names a node of a cluster; add ?addr=host:port for another of its nodes",
+				ErrInvalidEnvironment, EnvURL), client.Close())
+		}
+	}
+	return client, nil
+}
+
+// parseEnvironment makes the client without asking Redis. No error of it repeats the URL: it may hold a password.
+func parseEnvironment(address, database string) (redis.UniversalClient, error) {
+	invalid := func(name, why string) (redis.UniversalClient, error) {
+		return nil, fmt.Errorf("%w: %s: %s", ErrInvalidEnvironment, name, why)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return invalid(EnvURL, "not a URL")
+	}
+	db := -1
+	if database != "" {
+		if db, err = strconv.Atoi(database); err != nil || db < 0 {
+			return invalid(EnvDB, fmt.Sprintf("%q is not the number of a database", database))
+		}
+	}
+	query := u.Query()
+	switch {
+	case query.Get("master_name") != "":
+		o, err := redis.ParseFailoverURL(address)
+		if err != nil {
+			return invalid(EnvURL, err.Error())
+		}
+		if o.ReplicaOnly {
+			return invalid(EnvURL, "replica_only: a lock is decided on the master")
+		}
+		if db >= 0 {
+			o.DB = db
+		}
+		if o.DB < 0 {
+			return invalid(EnvURL, "a negative database")
+		}
+		o.RouteByLatency, o.RouteRandomly = false, false
+		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
+		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+		return redis.NewFailoverClient(o), nil
+	case query.Has("addr"):
+		if path := strings.Trim(u.Path, "/"); db > 0 || (path != "" && path != "0") {
+			return invalid(EnvDB, "a Redis Cluster has only database 0")
+		}
+		o, err := redis.ParseClusterURL(address)
+		if err != nil {
+			return invalid(EnvURL, err.Error())
+		}
+		o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
+		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRedirects = true, 1, 3
+		o.ClusterStateReloadInterval = stateReload
+		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+		return redis.NewClusterClient(o), nil
+	default:
+		o, err := redis.ParseURL(address)
+		if err != nil {
+			return invalid(EnvURL, err.Error())
+		}
+		if db >= 0 {
+			o.DB = db
+		}
+		if o.DB < 0 {
+			return invalid(EnvURL, "a negative database")
+		}
+		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
+		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+		return redis.NewClient(o), nil
+	}
+}
+
+// harden sets the timeouts that the URL does not name.
+func harden(timeouts ...*time.Duration) {
+	for _, timeout := range timeouts {
+		if *timeout == 0 {
+			*timeout = networkTimeout
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package core_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/redistest"
+)
+
+func TestOpenReadsTheEnvironment(t *testing.T) {
+	server := redistest.Start(t)
+	for _, test := range []struct{ url, db, keysIn string }{
+		{server.URL(0), "", "db0"},
+		{server.URL(2), "", "db2"},
+		{server.URL(2), "5", "db5"},
+		{server.URL(2), "0", "db0"},
+	} {
+		t.Setenv(core.EnvURL, test.url)
+		t.Setenv(core.EnvDB, test.db)
+		client, err := core.Open(t.Context())
+		if err != nil {
+			t.Fatalf("%+v: %v", test, err)
+		}
+		options := client.(*redis.Client).Options()
+		if !options.ContextTimeoutEnabled || options.ReadTimeout > time.Second || options.DialTimeout > time.Second {
+			t.Errorf("timeouts: %+v", options)
+		}
+		locker, err := core.New(client, core.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		must(t)(locker.Mutex("d", time.Minute, ann).Acquire(t.Context()))
+		info := client.Info(t.Context(), "keyspace").Val()
+		if strings.Count(info, "keys=") != 1 || !strings.Contains(info, test.keysIn+":keys=1") {
+			t.Errorf("%+v: %s", test, info)
+		}
+		if err := client.FlushAll(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestOpenRefusesWhatCannotWorkAndHidesThePassword(t *testing.T) {
+	server := redistest.Start(t, "--requirepass", "hunter2")
+	with := func(credentials, rest string) string {
+		return "redis://" + credentials + "@" + server.Addr + rest
+	}
+	for name, test := range map[string]struct {
+		url, db string
+		want    error
+	}{
+		"no URL":                 {"", "3", core.ErrNotConfigured},
+		"no URL at all":          {"::hunter2", "", core.ErrInvalidEnvironment},
+		"other scheme":           {"http://:hunter2@127.0.0.1", "", core.ErrInvalidEnvironment},
+		"database in words":      {with(":hunter2", ""), "three", core.ErrInvalidEnvironment},
+		"negative database":      {with(":hunter2", ""), "-1", core.ErrInvalidEnvironment},
+		"database in the URL":    {with(":hunter2", "/x"), "", core.ErrInvalidEnvironment},
+		"database out of range":  {with(":hunter2", ""), "99", core.ErrInvalidEnvironment},
+		"database of the URL":    {with(":hunter2", "/99"), "", core.ErrInvalidEnvironment},
+		"wrong password":         {with(":hunter3", ""), "", core.ErrInvalidEnvironment},
+		"unknown option":         {with(":hunter2", "?colour=red"), "", core.ErrInvalidEnvironment},
+		"database of a cluster":  {with(":hunter2", "?addr="+server.Addr), "1", core.ErrInvalidEnvironment},
+		"database, cluster URL":  {with(":hunter2", "/1?addr="+server.Addr), "", core.ErrInvalidEnvironment},
+		"no cluster":             {with(":hunter2", "?addr="+server.Addr), "", nil},
+		"replica":                {with(":hunter2", "?master_name=m&replica_only=true"), "", core.ErrInvalidEnvironment},
+		"unix socket, no server": {"unix:///nowhere/redis.sock", "", core.ErrUnavailable},
+		"nobody listens":         {"redis://:hunter2@127.0.0.1:1", "", core.ErrUnavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Setenv(core.EnvURL, test.url)
+			t.Setenv(core.EnvDB, test.db)
+			_, err := core.Open(t.Context())
+			if err == nil || (test.want != nil && !errors.Is(err, test.want)) {
+				t.Fatalf("got %v, want %v", err, test.want)
+			}
+			if strings.Contains(err.Error(), "hunter") {
+				t.Errorf("the error tells the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestOpenOfAClusterNodeSaysWhatIsMissing(t *testing.T) {
+	server := redistest.Start(t, "--cluster-enabled", "yes")
+	t.Setenv(core.EnvURL, server.URL(0))
+	t.Setenv(core.EnvDB, "")
+	_, err := core.Open(t.Context())
+	if !errors.Is(err, core.ErrInvalidEnvironment) || !strings.Contains(err.Error(), "?addr=") {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,183 @@
+package rest
+
+import (
+	"encoding/json"
+	"hash/fnv"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/editlock/editlock/core"
+)
+
+// Field is one header of a Response.
+type Field struct{ Name, Value string }
+
+// Response is what an adapter writes out, as it is.
+type Response struct {
+	Status int
+	Header []Field
+	// Body is one JSON document without a trailing newline, or empty.
+	Body []byte
+	// Err is why a request was refused: one of core's errors, a hook's, or nil. It is not for the caller's eyes.
+	Err error
+}
+
+// WriteHTTP writes the response out, for the adapters whose framework is built on net/http.
+func (r *Response) WriteHTTP(w http.ResponseWriter) error {
+	for _, field := range r.Header {
+		w.Header().Set(field.Name, field.Value)
+	}
+	w.WriteHeader(r.Status)
+	if len(r.Body) == 0 {
+		return nil
+	}
+	_, err := w.Write(r.Body)
+	return err
+}
+
+var (
+	noStore  = Field{"Cache-Control", "no-store"}
+	jsonType = Field{"Content-Type", "application/json"}
+)
+
+// document is an answer with a body.
+func document(status int, body []byte, header ...Field) *Response {
+	return &Response{Status: status, Header: append([]Field{noStore, jsonType}, header...), Body: body}
+}
+
+// empty is an answer without one.
+func empty(status int, header ...Field) *Response {
+	return &Response{Status: status, Header: append([]Field{noStore}, header...)}
+}
+
+func refuse(status int, message string, err error, header ...Field) *Response {
+	body := appendString([]byte(`{"message":`), message)
+	r := document(status, append(body, '}'), header...)
+	r.Err = err
+	return r
+}
+
+func unavailable(err error) *Response {
+	return refuse(http.StatusServiceUnavailable, "Lock service is unavailable", err, Field{"Retry-After", "1"})
+}
+
+// inUse is the 423 of POST and of the guard. holder is null where it is hidden.
+func inUse(locked *core.ResourceLocked, holder core.UserID) *Response {
+	body := []byte(`{"message":"Resource is already in use by another user","user_id":`)
+	body = append(appendID(body, holder), '}')
+	r := document(http.StatusLocked, body,
+		Field{"Retry-After", strconv.FormatInt(ceil(locked.ExpiresIn, time.Second), 10)},
+		expiresIn(locked.ExpiresIn),
+		Field{"Lock-Fence", strconv.FormatInt(locked.Fence, 10)})
+	r.Err = locked
+	return r
+}
+
+// notYours is the guard's 423 when nobody holds the lock.
+func notYours() *Response {
+	r := document(http.StatusLocked, []byte(`{"message":"Resource is not locked by you","user_id":null}`))
+	r.Err = core.ErrNotHeld
+	return r
+}
+
+func holdLost(lost *core.HoldLost) *Response {
+	body := []byte(`{"message":"The hold is no longer remembered","fence":null}`)
+	if lost.Fence != 0 {
+		body = []byte(`{"message":"Lock was held by another user since","fence":`)
+		body = append(strconv.AppendInt(body, lost.Fence, 10), '}')
+	}
+	r := document(http.StatusPreconditionFailed, body)
+	r.Err = lost
+	return r
+}
+
+func expiresIn(d time.Duration) Field {
+	return Field{"Lock-Expires-In", strconv.FormatInt(ceil(d, time.Millisecond), 10)}
+}
+
+// ceil counts units, rounded up: a lock never looks free before it is.
+func ceil(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
+
+// held is the body of a 200 on POST and takeover.
+func held(lock *core.Lock) []byte {
+	b := make([]byte, 0, 192)
+	b = appendString(append(b, `{"uid":`...), lock.UID)
+	b = appendID(append(b, `,"user_id":`...), lock.User.ID)
+	b = strconv.AppendInt(append(b, `,"fence":`...), lock.Fence, 10)
+	b = strconv.AppendBool(append(b, `,"renewed":`...), lock.Renewed)
+	b = strconv.AppendInt(append(b, `,"sessions":`...), int64(lock.Sessions), 10)
+	b = strconv.AppendInt(append(b, `,"held_ms":`...), ceil(lock.HeldFor, time.Millisecond), 10)
+	b = strconv.AppendInt(append(b, `,"expires_in_ms":`...), ceil(lock.ExpiresIn, time.Millisecond), 10)
+	return append(b, '}')
+}
+
+// view is a status as one caller may see it.
+type view struct {
+	core.Status // its User is hidden where Reveal says so
+	mine        bool
+	canTakeOver bool
+}
+
+// append writes the status object. Without the passing values it is what the entity tag covers.
+func (v view) append(b []byte, passing bool) []byte {
+	b = appendString(append(b, `{"uid":`...), v.UID)
+	b = strconv.AppendBool(append(b, `,"locked":`...), v.Locked)
+	b = strconv.AppendBool(append(b, `,"mine":`...), v.mine)
+	b = appendID(append(b, `,"user_id":`...), v.User.ID)
+	b = append(b, `,"user_name":`...)
+	if v.User.Name == "" {
+		b = append(b, "null"...)
+	} else {
+		b = appendString(b, v.User.Name)
+	}
+	b = append(b, `,"fence":`...)
+	if v.Fence == 0 {
+		b = append(b, "null"...)
+	} else {
+		b = strconv.AppendInt(b, v.Fence, 10)
+	}
+	if passing {
+		b = strconv.AppendInt(append(b, `,"sessions":`...), int64(v.Sessions), 10)
+		b = strconv.AppendInt(append(b, `,"held_ms":`...), ceil(v.HeldFor, time.Millisecond), 10)
+		b = strconv.AppendInt(append(b, `,"expires_in_ms":`...), ceil(v.ExpiresIn, time.Millisecond), 10)
+	}
+	b = strconv.AppendBool(append(b, `,"can_take_over":`...), v.canTakeOver)
+	return append(b, '}')
+}
+
+// entityTag is the weak tag of what does not pass by itself.
+func entityTag(views []view) string {
+	var b []byte
+	for _, v := range views {
+		b = v.append(b, false)
+	}
+	hash := fnv.New64a()
+	hash.Write(b) // never fails, by hash.Hash
+	return `W/"` + strconv.FormatUint(hash.Sum64(), 16) + `"`
+}
+
+func appendID(b []byte, id core.UserID) []byte {
+	return appendMarshalled(b, id)
+}
+
+// appendString writes a JSON string as encoding/json does, without its detour for plain text.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return appendMarshalled(b, s)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// appendMarshalled takes strings and ids, which always marshal.
+func appendMarshalled(b []byte, value any) []byte {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic("editlock/rest: " + err.Error())
+	}
+	return append(b, text...)
+}

@@ -1,0 +1,303 @@
+package rest
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/editlock/editlock/core"
+)
+
+// Route is one of the resources that the contract names under the lock's path.
+type Route int
+
+// The routes.
+const (
+	LockRoute     Route = iota // {path}/{uid}/
+	TakeoverRoute              // {path}/{uid}/takeover/
+	BulkRoute                  // {path}s/
+)
+
+// Endpoint is a path to register for all of Methods.
+type Endpoint struct {
+	Path  string
+	Route Route
+}
+
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	http.MethodOptions, http.MethodTrace,
+}
+
+// Methods returns the methods to register for each endpoint, those that are answered with 405 included:
+// left to the router, their answers would differ from framework to framework.
+func Methods() []string { return slices.Clone(methods) }
+
+// Endpoints lists every path of the lock routes, in both slash forms. param is how the router writes the
+// path parameter, such as ":uid" or "{uid}".
+func (a *API[C]) Endpoints(param string) []Endpoint {
+	lock := a.config.Path + "/" + param
+	return []Endpoint{
+		{lock, LockRoute}, {lock + "/", LockRoute},
+		{lock + "/takeover", TakeoverRoute}, {lock + "/takeover/", TakeoverRoute},
+		{a.config.Path + "s", BulkRoute}, {a.config.Path + "s/", BulkRoute},
+	}
+}
+
+var allowed = map[Route][]string{
+	LockRoute:     {http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
+	TakeoverRoute: {http.MethodPost},
+	BulkRoute:     {http.MethodGet, http.MethodHead},
+}
+
+// Serve answers a request of the lock routes.
+func (a *API[C]) Serve(c C, route Route, r Request) *Response {
+	return a.refused(c, a.serve(c, route, &r))
+}
+
+// serve keeps the contract's order of refusals: 405, 403 cross-site, 401, 400, 413, 403 of Authorize, and
+// then what only Redis can tell.
+func (a *API[C]) serve(c C, route Route, r *Request) *Response {
+	if !slices.Contains(allowed[route], r.Method) {
+		return refuse(http.StatusMethodNotAllowed, "Method is not allowed", nil,
+			Field{"Allow", strings.Join(allowed[route], ", ")})
+	}
+	if !safe(r.Method) {
+		if refusal := a.crossSite(r); refusal != nil {
+			return refusal
+		}
+	}
+	user, refusal := a.user(c)
+	if refusal != nil {
+		return refusal
+	}
+	switch {
+	case route == BulkRoute:
+		return a.bulk(c, user, r)
+	case route == TakeoverRoute:
+		return a.takeOver(c, user, r)
+	case r.Method == http.MethodPost:
+		return a.acquire(c, user, r)
+	case r.Method == http.MethodDelete:
+		return a.release(user, r)
+	default:
+		return a.status(c, user, r)
+	}
+}
+
+// safe are the methods that change nothing (RFC 9110, 9.2.1).
+func safe(method string) bool {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	default:
+		return false
+	}
+}
+
+func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
+	uid, refusal := r.uid()
+	if refusal != nil {
+		return refusal
+	}
+	session, refusal := r.session()
+	if refusal != nil {
+		return refusal
+	}
+	fence, refusal := r.ifMatch()
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := a.authorize(c, user, uid); refusal != nil {
+		return refusal
+	}
+	var lock *core.Lock
+	var err error
+	if mutex := a.mutex(uid, user, session); fence != 0 {
+		lock, err = mutex.Resume(r.Context, fence)
+	} else {
+		lock, err = mutex.Acquire(r.Context)
+	}
+	if err != nil {
+		return a.failure(c, user, err)
+	}
+	return document(http.StatusOK, held(lock))
+}
+
+func (a *API[C]) release(user core.User, r *Request) *Response {
+	uid, refusal := r.uid()
+	if refusal != nil {
+		return refusal
+	}
+	session, refusal := r.session()
+	if refusal != nil {
+		return refusal
+	}
+	linger, refusal := r.linger()
+	if refusal != nil {
+		return refusal
+	}
+	mutex := a.mutex(uid, user, session)
+	if err := mutex.ReleaseWith(r.Context, core.ReleaseOptions{Linger: linger}); err != nil {
+		return unavailable(err)
+	}
+	return empty(http.StatusNoContent)
+}
+
+func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
+	uid, refusal := r.uid()
+	if refusal != nil {
+		return refusal
+	}
+	session, refusal := r.session()
+	if refusal != nil {
+		return refusal
+	}
+	fence, refusal := r.takeoverFence()
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := a.authorize(c, user, uid); refusal != nil {
+		return refusal
+	}
+	mutex := a.mutex(uid, user, session)
+	// The policy answers for the holder that it was shown. A lock that somebody acquires after the look
+	// was not shown to it, so the look is repeated; the bound is for a lock that changes hands all the time.
+	for range 8 {
+		states, err := a.locker.Status(r.Context, uid)
+		if err != nil {
+			return unavailable(err)
+		}
+		seen := states[0]
+		if !seen.Locked || seen.HeldBy(user.ID) {
+			lock, err := mutex.Acquire(r.Context)
+			if errors.Is(err, core.ErrResourceLocked) {
+				continue
+			}
+			if err != nil {
+				return a.failure(c, user, err)
+			}
+			return document(http.StatusOK, held(lock))
+		}
+		if a.config.TakeOver == nil || !a.config.TakeOver(c, user, seen) {
+			return refuse(http.StatusForbidden, "Takeover is not allowed", nil)
+		}
+		// An equal fence is the hold that the policy agreed to: fences belong to one user's hold.
+		if seen.Fence != fence {
+			return a.failure(c, user, &core.TakeoverConflict{Status: seen})
+		}
+		lock, err := mutex.TakeOver(r.Context, fence)
+		if err != nil {
+			return a.failure(c, user, err)
+		}
+		return document(http.StatusOK, held(lock))
+	}
+	return unavailable(core.ErrUnavailable)
+}
+
+func (a *API[C]) status(c C, user core.User, r *Request) *Response {
+	uid, refusal := r.uid()
+	if refusal != nil {
+		return refusal
+	}
+	return a.look(c, user, r, []string{uid}, func(views []view) []byte {
+		return views[0].append(nil, true)
+	})
+}
+
+func (a *API[C]) bulk(c C, user core.User, r *Request) *Response {
+	uids, refusal := r.bulkUIDs()
+	if refusal != nil {
+		return refusal
+	}
+	return a.look(c, user, r, uids, func(views []view) []byte {
+		b := []byte(`{"locks":[`)
+		for i, v := range views {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = v.append(b, true)
+		}
+		return append(b, "]}"...)
+	})
+}
+
+// look answers a GET or HEAD with what is true of the uids now.
+func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func([]view) []byte) *Response {
+	if refusal := a.authorize(c, user, uids...); refusal != nil {
+		return refusal
+	}
+	states, err := a.locker.Status(r.Context, uids...)
+	if err != nil {
+		return unavailable(err)
+	}
+	views := make([]view, len(states))
+	for i, s := range states {
+		views[i] = a.view(c, user, s)
+	}
+	tag := Field{"ETag", entityTag(views)}
+	if r.noneMatch(tag.Value) {
+		return empty(http.StatusNotModified, tag, expiresIn(soonest(states)))
+	}
+	return document(http.StatusOK, body(views), tag)
+}
+
+// soonest is when the first of the locks can end; 0 when none is held.
+func soonest(states []core.Status) time.Duration {
+	var first time.Duration
+	for _, s := range states {
+		if s.Locked && (first == 0 || s.ExpiresIn < first) {
+			first = s.ExpiresIn
+		}
+	}
+	return first
+}
+
+// view is the status as the user may see it.
+func (a *API[C]) view(c C, user core.User, s core.Status) view {
+	v := view{Status: s, mine: s.HeldBy(user.ID)}
+	v.User = a.holder(c, user, s)
+	v.canTakeOver = s.Locked && !v.mine && a.config.TakeOver != nil && a.config.TakeOver(c, user, s)
+	return v
+}
+
+// holder is who holds the lock, as far as the user may see.
+func (a *API[C]) holder(c C, user core.User, s core.Status) core.User {
+	if a.config.Reveal != nil && s.Locked && !s.HeldBy(user.ID) && !a.config.Reveal(c, user, s) {
+		return core.User{}
+	}
+	return s.User
+}
+
+// failure is the answer to an error of core's.
+func (a *API[C]) failure(c C, user core.User, err error) *Response {
+	var locked *core.ResourceLocked
+	var lost *core.HoldLost
+	var conflict *core.TakeoverConflict
+	switch {
+	case errors.As(err, &locked):
+		return inUse(locked, a.holder(c, user, locked.Status).ID)
+	case errors.As(err, &lost):
+		return holdLost(lost)
+	case errors.As(err, &conflict):
+		r := document(http.StatusConflict, a.view(c, user, conflict.Status).append(nil, true))
+		r.Err = err
+		return r
+	case errors.Is(err, core.ErrNotHeld):
+		return notYours()
+	case errors.Is(err, core.ErrSessionEnded):
+		return refuse(http.StatusGone, "Session has ended", err)
+	default:
+		return unavailable(err)
+	}
+}
+
+func (a *API[C]) mutex(uid string, user core.User, session string) *core.Mutex {
+	mutex := a.locker.Mutex(uid, a.config.TTL, user)
+	if session != "" {
+		mutex = mutex.WithSession(session)
+	}
+	return mutex
+}

@@ -1,0 +1,267 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/redistest"
+)
+
+// stubClient answers a call as the test says.
+type stubClient struct {
+	process func(ctx context.Context, cmd redis.Cmder) error
+	sent    atomic.Int32
+}
+
+func (c *stubClient) Process(ctx context.Context, cmd redis.Cmder) error {
+	c.sent.Add(1)
+	err := c.process(ctx, cmd)
+	if err != nil {
+		cmd.SetErr(err)
+	}
+	return err
+}
+
+func (c *stubClient) Pipeline() redis.Pipeliner { panic("one call needs no pipeline") }
+
+func stubbed(t *testing.T, client core.Client) *core.Locker {
+	t.Helper()
+	locker, err := core.New(client, core.Options{OnEvent: func(context.Context, core.Event) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return locker
+}
+
+// replyError is an error reply of Redis's.
+type replyError string
+
+func (e replyError) Error() string { return string(e) }
+func (replyError) RedisError()     {}
+
+func TestFailuresAreUnavailableAndRepeatedOnlyWhereHarmless(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		err              error
+		acquire, release int32 // how often each is sent
+	}{
+		"connection refused": {&net.OpError{Op: "dial", Err: errors.New("refused")}, 4, 4},
+		"no connection free": {redis.ErrPoolTimeout, 4, 4},
+		"loading":            {replyError("LOADING Redis is loading the dataset in memory"), 4, 4},
+		"read only":          {replyError("READONLY You can't write against a read only replica."), 4, 4},
+		"cluster down":       {replyError("CLUSTERDOWN The cluster is down"), 4, 4},
+		"connection lost":    {io.EOF, 4, 1},
+		"reset":              {&net.OpError{Op: "read", Err: errors.New("reset by peer")}, 4, 1},
+		"out of memory":      {replyError("OOM command not allowed when used memory > 'maxmemory'."), 1, 1},
+		"no permission":      {replyError("NOPERM this user has no permissions"), 1, 1},
+		"cancelled":          {context.Canceled, 1, 1},
+		"unknown":            {errors.New("something else"), 1, 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client := &stubClient{process: func(context.Context, redis.Cmder) error { return test.err }}
+			mutex := stubbed(t, client).Mutex("d", time.Minute, ann)
+			_, err := mutex.Acquire(t.Context())
+			if !errors.Is(err, core.ErrUnavailable) || !errors.Is(err, test.err) || errors.Is(err, core.ErrResourceLocked) {
+				t.Errorf("acquire: %v", err)
+			}
+			if got := client.sent.Swap(0); got != test.acquire {
+				t.Errorf("acquire was sent %d times, want %d", got, test.acquire)
+			}
+			if err := mutex.Release(t.Context()); !errors.Is(err, core.ErrUnavailable) {
+				t.Errorf("release: %v", err)
+			}
+			if got := client.sent.Load(); got != test.release {
+				t.Errorf("release was sent %d times, want %d", got, test.release)
+			}
+		})
+	}
+}
+
+func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"", "acquired", "acquired 1 0 0 0 0", "acquired x 0 0 0 0 0 ", "acquired 1 0 0 5 9 0 i1", "acquired -1 0 0 5 2 0 i1",
+		"acquired 1 0 0 5 2 0 x1", "acquired 1 0 0 5 2 0 ix", "nonsense 1 0 0 5 2 0 i1", "acquired 9007199254740992 0 0 5 2 0 i1",
+		"acquired 1 0 0 5 2 0 i2", // another user's hold
+		"acquired 1 0 0 0 2 0 i1", // no time left
+	} {
+		client := &stubClient{process: func(_ context.Context, cmd redis.Cmder) error {
+			cmd.(interface{ SetVal(string) }).SetVal(text)
+			return nil
+		}}
+		lock, err := stubbed(t, client).Mutex("d", time.Minute, ann).Acquire(t.Context())
+		if lock != nil || !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%q: %+v, %v", text, lock, err)
+		}
+	}
+}
+
+func TestCallEndsWithinTheTimeLimitOfAClientThatHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		let := make(chan struct{})
+		client := &stubClient{process: func(context.Context, redis.Cmder) error { <-let; return nil }}
+		locker := stubbed(t, client)
+		start := time.Now()
+		_, err := locker.Mutex("d", time.Minute, ann).Acquire(t.Context())
+		if took := time.Since(start); took != core.DefaultTimeout || !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%v after %v", err, took)
+		}
+		if err := locker.Close(); err == nil {
+			t.Error("Close hides that a call still waits for the client")
+		}
+		close(let)
+		if err := locker.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+}
+
+func TestCallsBeyondThePlacesOfAHangingClientEndInTimeToo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const callers = 3000
+		let := make(chan struct{})
+		client := &stubClient{process: func(context.Context, redis.Cmder) error { <-let; return nil }}
+		locker := stubbed(t, client)
+		errs := make(chan error)
+		start := time.Now()
+		for range callers {
+			go func() {
+				_, err := locker.Mutex("d", time.Minute, ann).Acquire(t.Context())
+				errs <- err
+			}()
+		}
+		for range callers {
+			if err := <-errs; !errors.Is(err, core.ErrUnavailable) {
+				t.Error(err)
+			}
+		}
+		if took := time.Since(start); took != core.DefaultTimeout {
+			t.Errorf("took %v", took)
+		}
+		if n := client.sent.Load(); n > 1024 {
+			t.Errorf("%d goroutines wait for the client", n)
+		}
+		close(let)
+		if err := locker.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestPanicOfTheClientIsAFailureOfTheCall(t *testing.T) {
+	t.Parallel()
+	client := &stubClient{process: func(context.Context, redis.Cmder) error { panic("hook") }}
+	if _, err := stubbed(t, client).Mutex("d", time.Minute, ann).Acquire(t.Context()); !errors.Is(err, core.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+func TestClosedLockerRefusesCalls(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Mutex("d", time.Minute, ann).Acquire(t.Context()); !errors.Is(err, core.ErrClosed) || !errors.Is(err, core.ErrUnavailable) {
+		t.Error(err)
+	}
+	if _, err := f.Status(t.Context(), "d"); !errors.Is(err, core.ErrClosed) {
+		t.Error(err)
+	}
+}
+
+func TestLostReplyLeavesOneHoldAndOneEvent(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), core.Options{})
+	mutex := f.Mutex("d", time.Minute, ann)
+	must(t)(mutex.Acquire(t.Context())) // the server knows the scripts: what is lost below is no NOSCRIPT
+	release(t, mutex, 0)
+	f.events()
+	for _, lost := range []int{1, 3} {
+		proxy.DropReplies(lost)
+		lock := must(t)(mutex.Acquire(t.Context()))
+		if lock.Renewed {
+			t.Errorf("%d replies lost: %+v", lost, lock)
+		}
+		if got := f.events(); len(got) != 1 || got[0] != core.Acquired {
+			t.Errorf("%d replies lost: events %v", lost, got)
+		}
+		if got := f.look(t, "d"); got.Fence != lock.Fence {
+			t.Errorf("%d replies lost: fence %d, then %d", lost, lock.Fence, got.Fence)
+		}
+		proxy.DropReplies(1)
+		if err := mutex.Release(t.Context()); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("a release whose reply was lost: %v", err)
+		}
+		if f.look(t, "d").Locked {
+			t.Error("the release was applied, and yet the lock is held")
+		}
+		f.events()
+	}
+}
+
+func TestScriptsComeBackAfterAFlush(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		lock := must(t)(f.Mutex("d", time.Minute, ann).Acquire(t.Context()))
+		if err := f.client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if again := must(t)(f.Mutex("d", time.Minute, ann).Acquire(t.Context())); again.Fence != lock.Fence {
+			t.Errorf("%+v", again)
+		}
+		if err := f.client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+		states, err := f.Status(t.Context(), "d", "e", "d")
+		if err != nil || !states[0].Locked || states[1].Locked || !states[2].Locked {
+			t.Errorf("%+v, %v", states, err)
+		}
+	})
+}
+
+func TestStoppedRedisIsUnavailableInTimeOnAnyClient(t *testing.T) {
+	t.Parallel()
+	for name, adjust := range map[string]func(*redis.Options){
+		"go-redis's defaults": func(*redis.Options) {},
+		"own deadlines":       func(o *redis.Options) { o.ContextTimeoutEnabled = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			f := newFixture(t, server.Client(t, adjust), core.Options{})
+			mutex := f.Mutex("d", time.Minute, ann)
+			must(t)(mutex.Acquire(t.Context()))
+			server.Pause()
+			defer server.Resume()
+			for op, call := range map[string]func() error{
+				"acquire": func() error { _, err := mutex.Acquire(t.Context()); return err },
+				"check":   func() error { _, err := mutex.Check(t.Context(), core.CheckOptions{}); return err },
+				"release": func() error { return mutex.Release(t.Context()) },
+				"status":  func() error { _, err := f.Status(t.Context(), "d"); return err },
+			} {
+				start := time.Now()
+				if err := call(); !errors.Is(err, core.ErrUnavailable) {
+					t.Errorf("%s: %v", op, err)
+				}
+				if took := time.Since(start); took > core.DefaultTimeout+300*time.Millisecond {
+					t.Errorf("%s took %v", op, took)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,172 @@
+// Package fibermw puts the edit lock into a fiber v2 application.
+//
+//	lock, err := fibermw.New(locker, fibermw.Config{User: currentUser})
+//	lock.Register(app) // POST, DELETE, GET ... /api/lock/:uid/
+//	app.Put("/drafts/:uid", lock.Guard("uid"), save)
+//
+// In the handler, [Lock] returns the lock under which the guard let the request pass.
+//
+// fiber never cancels a request's context when the client goes away, so each call is bounded by the
+// engine's own time limit.
+package fibermw
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/rest"
+)
+
+// Config tells who the caller is and what callers may do; see [rest.Config].
+type Config = rest.Config[*fiber.Ctx]
+
+// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
+// hold the lock, and renews the lock of who does.
+type GuardConfig struct {
+	// Next defines a function to skip the guard when returned true.
+	//
+	// Optional. Default: nil
+	Next func(c *fiber.Ctx) bool
+
+	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	//
+	// Optional. Default: the path parameter
+	UID func(c *fiber.Ctx) (string, error)
+
+	// ReleaseOnSuccess ends the caller's hold after a 2xx answer.
+	//
+	// Optional. Default: false
+	ReleaseOnSuccess bool
+
+	// AcquireIfFree acquires the lock when nobody holds it.
+	//
+	// Optional. Default: false
+	AcquireIfFree bool
+
+	// RequireFence answers 428 to a request without Lock-Fence.
+	//
+	// Optional. Default: false
+	RequireFence bool
+
+	// NoRenewal leaves the lock's end where it is.
+	//
+	// Optional. Default: false
+	NoRenewal bool
+
+	// FailOpen runs the handler without a lock when Redis cannot answer.
+	//
+	// Optional. Default: false
+	FailOpen bool
+}
+
+// EditLock serves the lock routes and guards the application's own.
+type EditLock struct {
+	api *rest.API[*fiber.Ctx]
+}
+
+// New returns the lock of an application. What is missing or out of range in config is
+// core.ErrInvalidOptions.
+func New(locker *core.Locker, config Config) (*EditLock, error) {
+	if user := config.User; user != nil {
+		// fiber's strings are reused after the handler; events and contexts may live longer.
+		config.User = func(c *fiber.Ctx) core.User { return user(c).Clone() }
+	}
+	api, err := rest.New(locker, config)
+	if err != nil {
+		return nil, err
+	}
+	return &EditLock{api: api}, nil
+}
+
+// Register adds the lock routes to an app or a group, each in both slash forms.
+func (l *EditLock) Register(router fiber.Router) {
+	for _, endpoint := range l.api.Endpoints(":uid") {
+		for _, method := range rest.Methods() {
+			router.Add(method, endpoint.Path, l.serve(endpoint.Route))
+		}
+	}
+}
+
+func (l *EditLock) serve(route rest.Route) fiber.Handler {
+	return func(c *fiber.Ctx) error {
+		write(c, l.api.Serve(c, route, request(c, "uid")))
+		return nil
+	}
+}
+
+// Guard returns the handler to put before the one that edits the resource named by the path parameter
+// param. It belongs to the route: in Use, there are no parameters yet.
+func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
+	var cfg GuardConfig
+	if len(config) > 0 {
+		cfg = config[0]
+	}
+	options := rest.GuardOptions{
+		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
+	}
+	return func(c *fiber.Ctx) error {
+		if cfg.Next != nil && cfg.Next(c) {
+			return c.Next()
+		}
+		req := request(c, param)
+		if cfg.UID != nil {
+			req.Escaped = false
+			req.UID, req.UIDErr = cfg.UID(c)
+			req.UID = strings.Clone(req.UID)
+		}
+		pass, refusal := l.api.Enter(c, req, options)
+		if refusal != nil {
+			// Written here and not returned as an error: an error handler would write another body.
+			write(c, refusal)
+			return nil
+		}
+		c.SetUserContext(pass.Context(c.UserContext()))
+		if err := c.Next(); err != nil {
+			return err // becomes an error's status later: no success
+		}
+		pass.Done(c.UserContext(), c.Response().StatusCode())
+		return nil
+	}
+}
+
+// Lock returns the lock under which the guard let the request pass; false without a guard.
+func Lock(c *fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.UserContext()) }
+
+// request copies what it reads: fiber's strings live only inside the handler.
+func request(c *fiber.Ctx, param string) rest.Request {
+	r := rest.Request{
+		Context: c.UserContext(),
+		Method:  strings.Clone(c.Method()),
+		Host:    string(c.Request().Host()),
+		UID:     strings.Clone(c.Params(param)),
+		Escaped: !c.App().Config().UnescapePath,
+		Query:   string(c.Request().URI().QueryString()),
+		Header: func(name string) []string {
+			values := c.Request().Header.PeekAll(name)
+			copies := make([]string, len(values))
+			for i, value := range values {
+				copies[i] = string(value)
+			}
+			return copies
+		},
+		Body: func(limit int) ([]byte, error) {
+			body := c.Request().Body()
+			return body[:min(limit, len(body))], nil
+		},
+	}
+	if !slices.Contains(c.Route().Params, param) {
+		r.UIDErr = rest.ErrUnknownParameter
+	}
+	return r
+}
+
+func write(c *fiber.Ctx, response *rest.Response) {
+	for _, field := range response.Header {
+		c.Set(field.Name, field.Value)
+	}
+	c.Status(response.Status).Response().SetBodyRaw(response.Body)
+}

@@ -1,0 +1,79 @@
+package ginmw_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/ginmw"
+)
+
+func Example() {
+	// An application opens Redis as REDIS_URL says: core.Open(ctx).
+	redis, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	defer redis.Close()
+	client := redis.Client(0)
+	defer client.Close()
+	locker, err := core.New(client, core.Options{})
+	if err != nil {
+		panic(err)
+	}
+	defer locker.Close()
+
+	currentUser := func(c *gin.Context) core.User {
+		id, err := strconv.Atoi(c.GetHeader("X-Account"))
+		if err != nil {
+			return core.User{} // nobody: 401
+		}
+		return core.User{ID: core.ID(id)}
+	}
+	save := func(c *gin.Context) {
+		if _, held := ginmw.Lock(c); held {
+			c.Status(http.StatusNoContent)
+		}
+	}
+
+	gin.SetMode(gin.ReleaseMode)
+	router := gin.New()
+	lock, err := ginmw.New(locker, ginmw.Config{User: currentUser})
+	if err != nil {
+		panic(err)
+	}
+	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
+	router.PUT("/drafts/:uid", lock.Guard("uid"), save)
+
+	for _, step := range []struct{ method, path, user string }{
+		{"PUT", "/drafts/draft-7", "1"},
+		{"POST", "/api/lock/draft-7/", "1"},
+		{"PUT", "/drafts/draft-7", "1"},
+		{"PUT", "/drafts/draft-7", "2"},
+		{"DELETE", "/api/lock/draft-7/", "1"},
+		{"POST", "/api/lock/draft-7/", "2"},
+	} {
+		r := httptest.NewRequest(step.method, step.path, nil)
+		r.Header.Set("X-Account", step.user) // stands for the application's log-in
+		w := httptest.NewRecorder()
+		router.ServeHTTP(w, r)
+		if w.Code == http.StatusLocked {
+			fmt.Printf("%s %s: %d %s\n", step.method, step.user, w.Code, w.Body)
+		} else {
+			fmt.Printf("%s %s: %d\n", step.method, step.user, w.Code)
+		}
+	}
+
+	// Output:
+	// PUT 1: 423 {"message":"Resource is not locked by you","user_id":null}
+	// POST 1: 200
+	// PUT 1: 204
+	// PUT 2: 423 {"message":"Resource is already in use by another user","user_id":1}
+	// DELETE 1: 204
+	// POST 2: 200
+}

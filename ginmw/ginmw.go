@@ -1,0 +1,120 @@
+// Package ginmw puts the edit lock into a gin application.
+//
+//	lock, err := ginmw.New(locker, ginmw.Config{User: currentUser})
+//	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
+//	router.PUT("/drafts/:uid", lock.Guard("uid"), save)
+//
+// In the handler, [Lock] returns the lock under which the guard let the request pass.
+package ginmw
+
+import (
+	"github.com/gin-gonic/gin"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/rest"
+)
+
+// Config tells who the caller is and what callers may do; see [rest.Config].
+type Config = rest.Config[*gin.Context]
+
+// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
+// hold the lock, and renews the lock of who does.
+type GuardConfig struct {
+	// Skip lets a request pass without a look at the lock. Optional. Default: no request.
+	Skip func(c *gin.Context) bool
+	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	// Optional. Default: the path parameter.
+	UID func(c *gin.Context) (string, error)
+	// ReleaseOnSuccess ends the caller's hold after a 2xx answer. Optional. Default: false.
+	ReleaseOnSuccess bool
+	// AcquireIfFree acquires the lock when nobody holds it. Optional. Default: false.
+	AcquireIfFree bool
+	// RequireFence answers 428 to a request without Lock-Fence. Optional. Default: false.
+	RequireFence bool
+	// NoRenewal leaves the lock's end where it is. Optional. Default: false.
+	NoRenewal bool
+	// FailOpen runs the handler without a lock when Redis cannot answer. Optional. Default: false.
+	FailOpen bool
+}
+
+// EditLock serves the lock routes and guards the application's own.
+type EditLock struct {
+	api *rest.API[*gin.Context]
+}
+
+// New returns the lock of an application. What is missing or out of range in config is
+// core.ErrInvalidOptions.
+func New(locker *core.Locker, config Config) (*EditLock, error) {
+	api, err := rest.New(locker, config)
+	if err != nil {
+		return nil, err
+	}
+	return &EditLock{api: api}, nil
+}
+
+// Register adds the lock routes to an engine or a group, each in both slash forms, so that gin redirects
+// neither.
+func (l *EditLock) Register(router gin.IRoutes) {
+	for _, endpoint := range l.api.Endpoints(":uid") {
+		for _, method := range rest.Methods() {
+			router.Handle(method, endpoint.Path, l.serve(endpoint.Route))
+		}
+	}
+}
+
+func (l *EditLock) serve(route rest.Route) gin.HandlerFunc {
+	return func(c *gin.Context) { write(c, l.api.Serve(c, route, request(c, "uid"))) }
+}
+
+// Guard returns the handler to put before the one that edits the resource named by the path parameter
+// param.
+func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
+	var cfg GuardConfig
+	if len(config) > 0 {
+		cfg = config[0]
+	}
+	options := rest.GuardOptions{
+		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
+	}
+	return func(c *gin.Context) {
+		if cfg.Skip != nil && cfg.Skip(c) {
+			c.Next()
+			return
+		}
+		req := request(c, param)
+		if cfg.UID != nil {
+			uid, err := cfg.UID(c)
+			req = rest.FromHTTP(c.Request, uid, false, err)
+		}
+		pass, refusal := l.api.Enter(c, req, options)
+		if refusal != nil {
+			c.Abort() // first: without it the handler would still run
+			write(c, refusal)
+			return
+		}
+		c.Request = c.Request.WithContext(pass.Context(c.Request.Context()))
+		c.Next()
+		if len(c.Errors) == 0 {
+			pass.Done(c.Request.Context(), c.Writer.Status())
+		}
+	}
+}
+
+// Lock returns the lock under which the guard let the request pass; false without a guard.
+func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request.Context()) }
+
+// request reads the path parameter, which gin unescapes unless the engine is told otherwise.
+func request(c *gin.Context, param string) rest.Request {
+	uid, ok := c.Params.Get(param)
+	if !ok {
+		return rest.FromHTTP(c.Request, "", false, rest.ErrUnknownParameter)
+	}
+	return rest.FromHTTP(c.Request, uid, rest.StillEscaped(c.Request.URL, uid), nil)
+}
+
+func write(c *gin.Context, response *rest.Response) {
+	if err := response.WriteHTTP(c.Writer); err != nil {
+		_ = c.Error(err) // gin's list of errors; it returns what it was given
+	}
+}

@@ -1,0 +1,177 @@
+// Package nethttpmw puts the edit lock into a net/http application: on http.ServeMux, on chi, and on
+// whatever else takes an http.Handler.
+//
+//	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: currentUser})
+//	lock.Register(mux) // POST, DELETE, GET ... /api/lock/{uid}/
+//	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid")(save))
+//
+// In the handler, [Lock] returns the lock under which the guard let the request pass.
+package nethttpmw
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/rest"
+)
+
+// Config tells who the caller is and what callers may do; see [rest.Config].
+type Config = rest.Config[*http.Request]
+
+// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
+// hold the lock, and renews the lock of who does.
+type GuardConfig struct {
+	// Skip lets a request pass without a look at the lock. Optional. Default: no request.
+	Skip func(r *http.Request) bool
+	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	// Optional. Default: the path parameter.
+	UID func(r *http.Request) (string, error)
+	// ReleaseOnSuccess ends the caller's hold after a 2xx answer. Optional. Default: false.
+	ReleaseOnSuccess bool
+	// AcquireIfFree acquires the lock when nobody holds it. Optional. Default: false.
+	AcquireIfFree bool
+	// RequireFence answers 428 to a request without Lock-Fence. Optional. Default: false.
+	RequireFence bool
+	// NoRenewal leaves the lock's end where it is. Optional. Default: false.
+	NoRenewal bool
+	// FailOpen runs the handler without a lock when Redis cannot answer. Optional. Default: false.
+	FailOpen bool
+}
+
+// EditLock serves the lock routes and guards the application's own.
+type EditLock struct {
+	api *rest.API[*http.Request]
+}
+
+// New returns the lock of an application. What is missing or out of range in config is
+// core.ErrInvalidOptions.
+func New(locker *core.Locker, config Config) (*EditLock, error) {
+	api, err := rest.New(locker, config)
+	if err != nil {
+		return nil, err
+	}
+	return &EditLock{api: api}, nil
+}
+
+// Router takes the lock routes: *http.ServeMux, or a router with chi's Method.
+type Router interface {
+	Handle(pattern string, handler http.Handler)
+}
+
+// methodRouter is chi's way to register a handler for one method.
+type methodRouter interface {
+	Method(method, pattern string, handler http.Handler)
+}
+
+// Register adds the lock routes to a router, each in both slash forms, method by method: on a ServeMux a
+// pattern without one would conflict with the application's "GET /".
+func (l *EditLock) Register(router Router) {
+	for _, endpoint := range l.api.Endpoints("{uid}") {
+		handler := l.serve(endpoint.Route)
+		for _, method := range rest.Methods() {
+			if r, ok := router.(methodRouter); ok {
+				r.Method(method, endpoint.Path, handler)
+				continue
+			}
+			pattern := method + " " + endpoint.Path
+			if strings.HasSuffix(pattern, "/") {
+				pattern += "{$}" // without it, a ServeMux matches whatever lies below as well
+			}
+			router.Handle(pattern, handler)
+		}
+	}
+}
+
+func (l *EditLock) serve(route rest.Route) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		write(w, r, l.api.Serve(r, route, request(r, "uid")))
+	}
+}
+
+// Guard returns the middleware for a route that edits the resource named by the path parameter param. It
+// must run after the router has matched: around one handler, or with chi's With.
+func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler) http.Handler {
+	var cfg GuardConfig
+	if len(config) > 0 {
+		cfg = config[0]
+	}
+	options := rest.GuardOptions{
+		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
+	}
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if cfg.Skip != nil && cfg.Skip(r) {
+				next.ServeHTTP(w, r)
+				return
+			}
+			req := request(r, param)
+			if cfg.UID != nil {
+				uid, err := cfg.UID(r)
+				req = rest.FromHTTP(r, uid, false, err)
+			}
+			pass, refusal := l.api.Enter(r, req, options)
+			if refusal != nil {
+				write(w, r, refusal)
+				return
+			}
+			if pass.Lock != nil {
+				r = r.WithContext(pass.Context(r.Context()))
+			}
+			if !pass.Watched() {
+				next.ServeHTTP(w, r)
+				return
+			}
+			watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+			next.ServeHTTP(watched, r)
+			pass.Done(r.Context(), watched.status)
+		})
+	}
+}
+
+// Lock returns the lock under which the guard let the request pass; false without a guard.
+func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Context()) }
+
+// request reads the path parameter, which a ServeMux has unescaped and chi only sometimes.
+func request(r *http.Request, param string) rest.Request {
+	uid := r.PathValue(param)
+	if uid == "" && !strings.Contains(r.Pattern, "{"+param+"}") && !strings.Contains(r.Pattern, "{"+param+"...}") {
+		return rest.FromHTTP(r, "", false, rest.ErrUnknownParameter)
+	}
+	return rest.FromHTTP(r, uid, rest.StillEscaped(r.URL, uid), nil)
+}
+
+func write(w http.ResponseWriter, r *http.Request, response *rest.Response) {
+	if err := response.WriteHTTP(w); err != nil {
+		slog.DebugContext(r.Context(), "editlock: the client is gone", "error", err)
+	}
+}
+
+// statusWriter remembers the status that the handler answers with.
+type statusWriter struct {
+	http.ResponseWriter
+	status  int
+	written bool
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	if !w.written && status >= 200 { // 1xx are not the answer yet
+		w.status, w.written = status, true
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Write(b []byte) (int, error) {
+	w.written = true
+	return w.ResponseWriter.Write(b)
+}
+
+// Flush serves handlers that ask for http.Flusher directly; Unwrap serves http.ResponseController.
+func (w *statusWriter) Flush() {
+	w.written = true
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // http.Flusher has no error to return
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
