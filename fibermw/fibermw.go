@@ -11,6 +11,7 @@
 package fibermw
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 
@@ -92,6 +93,9 @@ func (l *EditLock) Register(router fiber.Router) {
 
 func (l *EditLock) serve(route rest.Route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
+		if !exact(c) {
+			return c.Next() // to a 404
+		}
 		write(c, l.api.Serve(c, route, request(c, "uid")))
 		return nil
 	}
@@ -158,10 +162,21 @@ func request(c *fiber.Ctx, param string) rest.Request {
 			return body[:min(limit, len(body))], nil
 		},
 	}
-	if !slices.Contains(c.Route().Params, param) {
+	switch {
+	case !slices.Contains(c.Route().Params, param):
 		r.UIDErr = rest.ErrUnknownParameter
+	case !exact(c):
+		r.UIDErr = core.ErrInvalidUID
 	}
 	return r
+}
+
+// exact tells whether the route's path is the request's: before it matches, fiber drops one slash at the
+// end, and with UnescapePath an escaped slash is one too.
+func exact(c *fiber.Ctx) bool {
+	original := c.Request().URI().PathOriginal()
+	return !bytes.HasSuffix(original, []byte("//")) &&
+		!(c.App().Config().UnescapePath && bytes.Contains(bytes.ToLower(original), []byte("%2f")))
 }
 
 func write(c *fiber.Ctx, response *rest.Response) {

@@ -110,7 +110,8 @@ func request(c *gin.Context, param string) rest.Request {
 	if !ok {
 		return rest.FromHTTP(c.Request, "", false, rest.ErrUnknownParameter)
 	}
-	return rest.FromHTTP(c.Request, uid, rest.StillEscaped(c.Request.URL, uid), nil)
+	escaped, err := rest.PathParameter(c.Request.URL, uid)
+	return rest.FromHTTP(c.Request, uid, escaped, err)
 }
 
 func write(c *gin.Context, response *rest.Response) {

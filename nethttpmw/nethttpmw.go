@@ -140,7 +140,8 @@ func request(r *http.Request, param string) rest.Request {
 	if uid == "" && !strings.Contains(r.Pattern, "{"+param+"}") && !strings.Contains(r.Pattern, "{"+param+"...}") {
 		return rest.FromHTTP(r, "", false, rest.ErrUnknownParameter)
 	}
-	return rest.FromHTTP(r, uid, rest.StillEscaped(r.URL, uid), nil)
+	escaped, err := rest.PathParameter(r.URL, uid)
+	return rest.FromHTTP(r, uid, escaped, err)
 }
 
 func write(w http.ResponseWriter, r *http.Request, response *rest.Response) {

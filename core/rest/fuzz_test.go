@@ -36,7 +36,8 @@ func FuzzUID(f *testing.F) {
 			return
 		}
 		for _, value := range []string{raw, plain} {
-			r := Request{UID: value, Escaped: StillEscaped(u, value)}
+			r := Request{UID: value}
+			r.Escaped, r.UIDErr = PathParameter(u, value)
 			if uid, refusal := r.uid(); (refusal == nil) != valid || (valid && uid != plain) {
 				t.Fatalf("%q, seen as %q: got %q, %v", raw, value, uid, refusal)
 			}

@@ -47,19 +47,28 @@ func FromHTTP(r *http.Request, uid string, escaped bool, uidErr error) Request {
 	}
 }
 
-// StillEscaped tells whether a path parameter is as it came in the URL, or was unescaped by the router:
-// routers differ, by their configuration and by what is in the path. A '%' is left in an unescaped value
-// only if the client sent "%25", so a segment of the path that unescapes to the value gives it away.
-func StillEscaped(u *url.URL, value string) bool {
-	if !strings.Contains(value, "%") {
-		return false
+// PathParameter tells how a router gave a path parameter: still escaped as it came in the URL, or unescaped.
+// Routers differ, by their configuration and by what is in the path. The value must be one whole segment
+// of the path: where a router took "a%2F" for "a" and a slash, it is not, and that is core.ErrInvalidUID.
+func PathParameter(u *url.URL, value string) (escaped bool, err error) {
+	if u.RawPath == "" && !strings.Contains(value, "%") {
+		return false, nil
 	}
-	for segment := range strings.SplitSeq(u.EscapedPath(), "/") {
-		if plain, err := url.PathUnescape(segment); err == nil && plain == value {
-			return false
+	// A '%' is left in an unescaped value only if the client sent "%25", so a segment that unescapes to the
+	// value gives it away. The two paths differ where the client sent bytes that should be escaped.
+	for _, path := range []string{u.RawPath, u.EscapedPath()} {
+		for segment := range strings.SplitSeq(path, "/") {
+			plain, err := url.PathUnescape(segment)
+			if err == nil && plain == value {
+				return false, nil
+			}
+			escaped = escaped || segment == value
 		}
 	}
-	return true
+	if !escaped {
+		return false, fmt.Errorf("%w: it is not one segment of the path", core.ErrInvalidUID)
+	}
+	return true, nil
 }
 
 // uid is the resource that the request names, decoded exactly once and valid.

@@ -28,10 +28,13 @@ func (r *Response) WriteHTTP(w http.ResponseWriter) error {
 	for _, field := range r.Header {
 		w.Header().Set(field.Name, field.Value)
 	}
-	w.WriteHeader(r.Status)
 	if len(r.Body) == 0 {
+		w.WriteHeader(r.Status)
 		return nil
 	}
+	// Left to net/http, a body beyond its buffer would be sent in chunks.
+	w.Header().Set("Content-Length", strconv.Itoa(len(r.Body)))
+	w.WriteHeader(r.Status)
 	_, err := w.Write(r.Body)
 	return err
 }

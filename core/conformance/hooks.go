@@ -1,0 +1,138 @@
+package conformance
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/rest"
+)
+
+var hookCases = group{"hooks", []testCase{
+	{"Authorize is asked for everything but a release", everywhere, authorize},
+	{"Reveal hides the holder everywhere", everywhere, reveal},
+	{"Error rewrites a refusal", everywhere, rewriteRefusal},
+}}
+
+func authorize(b *bench) {
+	var asked int
+	s := b.serve(func(app *App) {
+		app.TakeOver = everyoneMay
+		app.Authorize = func(user core.User, uids ...string) error {
+			asked++
+			if uids[0] == "secret" && !isUser(user, "2") {
+				return errors.New("not for you")
+			}
+			return nil
+		}
+	})
+	ann, bob := s.as("1"), s.as("2")
+	bob.do("POST", s.lock("secret")).want(granted(hold{uid: "secret", user: "2"}))
+	for _, method := range []string{"POST", "GET", "HEAD"} {
+		ann.do(method, s.lock("secret")).want(forbidden)
+	}
+	ann.post(s.takeover("secret"), fenceBody(b.fence("f"))).want(forbidden)
+	ann.do("GET", s.bulk("uid=secret")).want(forbidden)
+	for _, path := range []string{"/drafts/", "/auto/", "/open/", "/still/"} {
+		ann.do("PUT", s.base()+path+"secret").want(forbidden)
+	}
+	ann.do("POST", s.base()+"/drafts/secret/publish").want(forbidden)
+	s.ranTimes(0)
+	ann.do("GET", s.base()+"/drafts/secret").passed(ranWithout("GET"))
+	asked = 0
+	ann.do("DELETE", s.lock("secret")).want(noContent)
+	ann.do("DELETE", s.lock("secret"), session("tab")).want(noContent)
+	if asked > 0 {
+		b.Fatal("the hook was asked about a release")
+	}
+	bob.do("GET", s.lock("secret")).want(status(hold{uid: "secret", user: "2", mine: true}.object(), "a"))
+	ann.do("POST", s.lock("draft")).want(granted(hold{fence: "f2"}))
+}
+
+func reveal(b *bench) {
+	var shown []core.Status
+	s := b.serve(func(app *App) {
+		app.TakeOver = everyoneMay
+		app.Reveal = func(user core.User, held core.Status) bool {
+			shown = append(shown, held)
+			return isUser(user, "3")
+		}
+	})
+	ann, bob, cat := s.as("1", "Ann"), s.as("2"), s.as("3")
+	at := s.lock("draft")
+	ann.do("POST", at, session("tab")).want(granted(hold{sessions: 1}))
+	hidden := hold{user: "null", sessions: 1, canTakeOver: true}
+	bob.do("POST", at).want(inUse(hidden))
+	bob.do("POST", at, ifMatch(1)).want(inUse(hidden))
+	bob.do("GET", at).want(status(hidden.object(), "bob"))
+	bob.do("GET", s.bulk("uid=draft")).want(bulk("bob's bulk", hidden.object()))
+	bob.post(s.takeover("draft"), fenceBody(1)).want(document(409, hidden.object()))
+	bob.do("PUT", s.base()+"/drafts/draft").want(inUse(hidden))
+	bob.do("PUT", s.base()+"/auto/draft").want(inUse(hidden))
+	bob.do("POST", s.base()+"/drafts/draft/publish").want(inUse(hidden))
+	// Who may see, sees; and so does the holder.
+	shownTo := hold{name: `"Ann"`, sessions: 1, canTakeOver: true}
+	cat.do("POST", at).want(inUse(shownTo))
+	cat.do("GET", at).want(status(shownTo.object(), "cat"))
+	b.differ("bob", "cat")
+	ann.do("GET", at).want(status(hold{name: `"Ann"`, sessions: 1, mine: true}.object(), "ann"))
+	for _, held := range shown {
+		if held.UID != "draft" || !held.Locked || held.User.Name != "Ann" || held.Fence != b.fence("f") {
+			b.Fatalf("the hook was shown %+v", held)
+		}
+	}
+	// Nobody is hidden where nobody is.
+	bob.do("GET", s.lock("other")).want(status(free("other", "null"), "other"))
+}
+
+// rewriteRefusal: the application's format replaces every part of a refusal, and why it was refused is an
+// error that can be matched.
+func rewriteRefusal(b *bench) {
+	s := b.serve(func(app *App) {
+		app.Authorize = func(_ core.User, uids ...string) error {
+			if uids[0] == "secret" {
+				return errSecret
+			}
+			return nil
+		}
+		app.Error = func(r *rest.Response) {
+			if r.Status < 400 {
+				b.Errorf("the hook was given a %d", r.Status)
+			}
+			why := "other"
+			for err, name := range map[error]string{
+				core.ErrResourceLocked: "locked", core.ErrNotHeld: "not held", core.ErrSessionEnded: "ended", core.ErrHoldLost: "lost",
+				core.ErrInvalidUID: "uid", core.ErrUnavailable: "unavailable", errSecret: "secret",
+			} {
+				if errors.Is(r.Err, err) {
+					why = name
+				}
+			}
+			r.Header = []rest.Field{{Name: "Content-Type", Value: "application/problem+json"}, {Name: "X-Was", Value: http.StatusText(r.Status)}}
+			r.Body = []byte(`{"title":"` + why + `"}` + "\n")
+			r.Status = http.StatusConflict
+		}
+	})
+	ann, bob := s.as("1"), s.as("2")
+	problem := func(was, why string) string {
+		return "409\nContent-Type: application/problem+json\nX-Was: " + was + "\n\n" + `{"title":"` + why + `"}` + "\n"
+	}
+	at := s.lock("draft")
+	ann.do("POST", at).want(granted(hold{})) // no refusal
+	bob.do("POST", at).want(problem("Locked", "locked"))
+	bob.do("PUT", s.base()+"/drafts/draft").want(problem("Locked", "locked"))
+	bob.do("PUT", s.base()+"/drafts/other").want(problem("Locked", "not held"))
+	ann.do("DELETE", at, session("tab")).want(noContent)
+	ann.do("POST", at, session("tab")).want(problem("Gone", "ended"))
+	ann.do("POST", at, ifMatch(1)).want(problem("Precondition Failed", "lost"))
+	ann.do("POST", s.lock("%20")).want(problem("Bad Request", "uid"))
+	ann.do("PUT", s.base()+"/drafts/%20").want(problem("Bad Request", "uid"))
+	ann.do("POST", s.lock("secret")).want(problem("Forbidden", "secret"))
+	ann.do("PUT", s.lock("draft")).want(problem("Method Not Allowed", "other"))
+	ann.do("HEAD", s.lock("%20")).want(problem("Bad Request", "uid"))
+	s.anonymous().do("GET", at).want(problem("Unauthorized", "other"))
+	ann.do("GET", at, "If-None-Match: *").want(notModified("a", 60000)) // no refusal
+	s.ranTimes(0)
+}
+
+var errSecret = errors.New("not for you")

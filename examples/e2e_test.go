@@ -1,0 +1,627 @@
+// Package examples_test runs the four examples as their users do: each as a process of its own.
+package examples_test
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/editlock/editlock/core/redistest"
+)
+
+var frameworks = []string{"nethttp", "echo", "gin", "fiber"}
+
+// patience is how long anything may take that has no limit of its own.
+const patience = 30 * time.Second
+
+var binaries string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		if binaries, err = os.MkdirTemp("", "editlock-examples"); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer func() { _ = os.RemoveAll(binaries) }()
+		args := []string{"build", "-o", binaries + string(filepath.Separator)}
+		for _, name := range frameworks {
+			args = append(args, "./"+name)
+		}
+		if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "go %s: %v\n%s", strings.Join(args, " "), err, out)
+			return 1
+		}
+		return m.Run()
+	}())
+}
+
+// each runs the test for every framework at once.
+func each(t *testing.T, test func(t *testing.T, name string)) {
+	for _, name := range frameworks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, name)
+		})
+	}
+}
+
+// example is a running example.
+type example struct {
+	t         *testing.T
+	url, addr string
+	firstLine string
+	cmd       *exec.Cmd
+	stderr    *bytes.Buffer
+	exited    chan struct{}
+	client    *http.Client
+}
+
+// readSources makes go test's cache depend on what the binaries are built of: it takes notice of what a
+// test opens, not of what a go build does.
+var readSources = sync.OnceValue(func() error {
+	return filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && path != ".." && strings.HasPrefix(entry.Name(), ".") {
+			return filepath.SkipDir
+		}
+		return err
+	})
+})
+
+func command(t *testing.T, name string, env ...string) *exec.Cmd {
+	t.Helper()
+	if err := readSources(); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(filepath.Join(binaries, name))
+	for _, pair := range os.Environ() {
+		variable, _, _ := strings.Cut(pair, "=")
+		switch variable {
+		case "ADDR", "LOCK_TTL", "REDIS_URL", "REDIS_DB_MUTEX", "GIN_MODE":
+		default:
+			cmd.Env = append(cmd.Env, pair)
+		}
+	}
+	cmd.Env = append(cmd.Env, "ADDR=127.0.0.1:0")
+	cmd.Env = append(cmd.Env, env...) // the last one of a name counts
+	return cmd
+}
+
+// start starts the example, on a free port unless env says otherwise, and returns once its first line is there.
+func start(t *testing.T, name string, env ...string) *example {
+	t.Helper()
+	e := &example{
+		t: t, cmd: command(t, name, env...), stderr: &bytes.Buffer{}, exited: make(chan struct{}),
+		client: &http.Client{Transport: &http.Transport{}, Timeout: patience},
+	}
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.cmd.Stdout, e.cmd.Stderr = writer, e.stderr
+	if err := e.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	_ = writer.Close() // the process has its own
+	go func() {
+		_ = e.cmd.Wait() // the exit code is in ProcessState
+		close(e.exited)
+	}()
+	t.Cleanup(func() {
+		_ = e.cmd.Process.Kill() // unless it has ended
+		<-e.exited
+		_ = reader.Close()
+		e.client.CloseIdleConnections()
+		if t.Failed() {
+			t.Logf("standard error of %s:\n%s", name, e.stderr)
+		}
+	})
+	_ = reader.SetReadDeadline(time.Now().Add(patience))
+	if e.firstLine, err = bufio.NewReader(reader).ReadString('\n'); err != nil {
+		t.Fatalf("no first line: %v, got %q", err, e.firstLine)
+	}
+	e.firstLine = strings.TrimSuffix(e.firstLine, "\n")
+	match := regexp.MustCompile(`^listening on (http://(127\.0\.0\.1:[1-9]\d*)) \(redis: .+\)$`).FindStringSubmatch(e.firstLine)
+	if match == nil {
+		t.Fatalf("first line is %q", e.firstLine)
+	}
+	e.url, e.addr = match[1], match[2]
+	return e
+}
+
+// terminate sends the signal; ended waits for the exit and wants code 0 within five seconds of the signal.
+func (e *example) terminate(signal os.Signal) (ended func() time.Duration) {
+	e.t.Helper()
+	since := time.Now()
+	if err := e.cmd.Process.Signal(signal); err != nil {
+		e.t.Fatal(err)
+	}
+	return func() time.Duration {
+		e.t.Helper()
+		select {
+		case <-e.exited:
+		case <-time.After(patience):
+			e.t.Fatalf("still runs %v after %v", patience, signal)
+		}
+		took := time.Since(since)
+		if code := e.cmd.ProcessState.ExitCode(); code != 0 || took > 5*time.Second {
+			e.t.Errorf("after %v: exit code %d, %v later", signal, code, took)
+		}
+		return took
+	}
+}
+
+// request sends a request as the user; header lines are "Name: value".
+func (e *example) request(method, path, user, body string, header ...string) (*http.Response, string) {
+	e.t.Helper()
+	req, err := http.NewRequest(method, e.url+path, strings.NewReader(body))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if user != "" {
+		req.Header.Set("X-User-ID", user)
+	}
+	for _, line := range header {
+		name, value, _ := strings.Cut(line, ": ")
+		req.Header.Set(name, value)
+	}
+	response, err := e.client.Do(req)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	data, err := io.ReadAll(response.Body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return response, string(data)
+}
+
+// want sends a request and compares its answer, in which fences and milliseconds are written as N.
+func (e *example) want(status int, body, method, path, user, sent string, header ...string) *http.Response {
+	e.t.Helper()
+	response, got := e.request(method, path, user, sent, header...)
+	if plain := numbers.ReplaceAllString(got, "${1}N"); response.StatusCode != status || plain != body {
+		e.t.Errorf("%s %s as %q: got %d %s, want %d %s", method, path, user, response.StatusCode, plain, status, body)
+	}
+	if kind := response.Header.Get("Content-Type"); body != "" && kind != "application/json" {
+		e.t.Errorf("%s %s: content type %q", method, path, kind)
+	}
+	return response
+}
+
+var numbers = regexp.MustCompile(`("fence":|_ms":)[1-9]\d*`)
+
+const (
+	notLocked = `{"message":"Resource is not locked by you","user_id":null}`
+	inUseBy1  = `{"message":"Resource is already in use by another user","user_id":1}`
+	heldSince = `{"message":"Lock was held by another user since","fence":N}`
+	nobody    = `{"message":"Authentication is required"}`
+	badBody   = `{"message":"Body is not valid"}`
+	tooLarge  = `{"message":"Body is too large"}`
+	badUID    = `{"message":"Resource uid is not valid"}`
+)
+
+func acquired(uid, user string) string {
+	return `{"uid":"` + uid + `","user_id":` + user + `,"fence":N,"renewed":false,"sessions":0,"held_ms":0,"expires_in_ms":N}`
+}
+
+func TestEditing(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		e := start(t, name)
+		if want := "listening on " + e.url + " (redis: embedded)"; e.firstLine != want {
+			t.Errorf("first line is %q, want %q", e.firstLine, want)
+		}
+
+		// Without the lock.
+		e.want(200, `{"uid":"a","text":"","fence":0}`, "GET", "/api/drafts/a", "", "")
+		e.want(401, nobody, "PUT", "/api/drafts/a", "", `{"text":"x"}`)
+		e.want(423, notLocked, "PUT", "/api/drafts/a", "1", `{"text":"x"}`)
+		e.want(423, notLocked, "POST", "/api/drafts/a/publish", "1", "")
+
+		// With it.
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+		e.want(423, inUseBy1, "POST", "/api/lock/a/", "2", "")
+		e.want(423, inUseBy1, "PUT", "/api/drafts/a", "2", `{"text":"x"}`)
+		e.want(423, inUseBy1, "POST", "/api/drafts/a/publish", "2", "")
+		e.want(423, inUseBy1, "PUT", "/api/drafts/a", `"1"`, `{"text":"x"}`) // another user than 1
+		e.want(200, `{"uid":"a","text":"\u003cone\u003e é","fence":N}`, "PUT", "/api/drafts/a", "1", `{"text":"<one> é"}`)
+		e.want(200, `{"uid":"a","text":"\u003cone\u003e é","fence":N}`, "GET", "/api/drafts/a", "", "")
+		for _, body := range []string{"", "{}", `{"text":1}`, `{"text":"x"`} {
+			e.want(400, badBody, "PUT", "/api/drafts/a", "1", body)
+		}
+		var zipped bytes.Buffer
+		writer := gzip.NewWriter(&zipped)
+		_, _ = io.WriteString(writer, `{"text":"x"}`)
+		_ = writer.Close()
+		e.want(400, badBody, "PUT", "/api/drafts/a", "1", zipped.String(), "Content-Encoding: gzip") // nobody inflates
+		e.want(413, tooLarge, "PUT", "/api/drafts/a", "1", `{"text":"`+strings.Repeat("x", 1<<20)+`"}`)
+
+		// A takeover makes the first user's page stale, also after the lock has come back.
+		_, draft := e.request("GET", "/api/drafts/a", "", "")
+		fence := regexp.MustCompile(`"fence":(\d+)`).FindStringSubmatch(draft)[1]
+		e.want(200, acquired("a", "2"), "POST", "/api/lock/a/takeover/", "2", `{"fence":`+fence+`}`)
+		e.want(423, strings.Replace(inUseBy1, "1", "2", 1), "PUT", "/api/drafts/a", "1", `{"text":"x"}`, "Lock-Fence: "+fence)
+		e.want(204, "", "DELETE", "/api/lock/a/", "2", "")
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+		e.want(412, heldSince, "PUT", "/api/drafts/a", "1", `{"text":"x"}`, "Lock-Fence: "+fence)
+		e.want(412, heldSince, "POST", "/api/drafts/a/publish", "1", "", "Lock-Fence: "+fence)
+		e.want(200, `{"uid":"a","text":"two","fence":N}`, "PUT", "/api/drafts/a", "1", `{"text":"two"}`)
+
+		// Publishing releases.
+		e.want(200, `{"uid":"a","text":"two","fence":N}`, "POST", "/api/drafts/a/publish", "1", "")
+		e.want(423, notLocked, "POST", "/api/drafts/a/publish", "1", "")
+		e.want(200, acquired("a", "2"), "POST", "/api/lock/a/", "2", "")
+	})
+}
+
+// fiber refuses a body beyond its own limit before any handler runs.
+func TestFiberBodyLimit(t *testing.T) {
+	e := start(t, "fiber")
+	r := e.dial()
+	r.send("PUT /api/drafts/a HTTP/1.1\r\nHost: " + e.addr + "\r\nContent-Length: 5000000\r\n\r\n")
+	response, body := r.receive()
+	if response.StatusCode != 413 || body != tooLarge || response.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("got %d %v %s", response.StatusCode, response.Header, body)
+	}
+}
+
+// A draft has one name, however it is written.
+func TestUIDs(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		e := start(t, name)
+		e.want(200, acquired("é:+", "1"), "POST", "/api/lock/%c3%a9%3A+/", "1", "")
+		e.want(200, `{"uid":"é:+","text":"x","fence":N}`, "PUT", "/api/drafts/%C3%A9:%2B", "1", `{"text":"x"}`)
+		for _, path := range []string{"%c3%a9%3a+", "%C3%A9:%2b", "é:+"} {
+			e.want(200, `{"uid":"é:+","text":"x","fence":N}`, "GET", "/api/drafts/"+path, "", "")
+		}
+		for _, path := range []string{"a%20b", "a%25", "a%2541", "%00", "%FF", "%2e%2e", strings.Repeat("x", 256)} {
+			e.want(400, badUID, "GET", "/api/drafts/"+path, "", "")
+		}
+		for _, path := range []string{"a%2Fb", "a/b", ""} {
+			if response, body := e.request("GET", "/api/drafts/"+path, "", ""); response.StatusCode < 400 {
+				t.Errorf("%q: got %d %s", path, response.StatusCode, body)
+			}
+		}
+
+		query := make([]string, 200)
+		for i := range query {
+			query[i] = fmt.Sprintf("uid=%03d%s", i, strings.Repeat("x", 252))
+		}
+		response, body := e.request("GET", "/api/locks/?"+strings.Join(query, "&"), "1", "")
+		if response.StatusCode != 200 || strings.Count(body, `"locked":false`) != len(query) {
+			t.Errorf("200 uids: got %d %.200s", response.StatusCode, body)
+		}
+	})
+}
+
+func TestCaller(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		e := start(t, name, "LOCK_TTL=1500ms")
+		for i, test := range []struct{ header, cookie, id string }{
+			{"7", "", `7`},
+			{"", "7", `7`},
+			{"7", "8", `7`},
+			{"seven", "", `"seven"`},
+			{"", "J%C3%B8rgen%20+", `"Jørgen +"`},
+			{"9007199254740993", "", `"9007199254740993"`},
+		} {
+			var header []string
+			if test.cookie != "" {
+				header = []string{"Cookie: theme=dark; user_id=" + test.cookie}
+			}
+			path := fmt.Sprintf("/api/lock/%d/", i)
+			response, body := e.request("POST", path, test.header, "", header...)
+			if want := `"user_id":` + test.id + `,`; response.StatusCode != 200 || !strings.Contains(body, want) {
+				t.Errorf("header %q, cookie %q: got %d %s, want %s", test.header, test.cookie, response.StatusCode, body, want)
+			}
+			if !strings.Contains(body, `"expires_in_ms":1500}`) {
+				t.Errorf("LOCK_TTL is 1500ms: got %s", body)
+			}
+		}
+		_, body := e.request("GET", "/api/lock/0/", "x", "")
+		if !strings.Contains(body, `"user_name":"User 7"`) || !strings.Contains(body, `"can_take_over":true`) {
+			t.Errorf("got %s", body)
+		}
+		e.want(401, nobody, "POST", "/api/lock/a/", "", "")
+		e.want(401, nobody, "POST", "/api/lock/a/", strings.Repeat("x", 256), "")
+	})
+}
+
+func TestPages(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		e := start(t, name)
+		for path, kind := range map[string]string{
+			"/": "text/html; charset=utf-8", "/drafts/draft-7": "text/html; charset=utf-8",
+			"/assets/editor.js": "text/javascript; charset=utf-8", "/assets/style.css": "text/css; charset=utf-8",
+		} {
+			response, body := e.request("GET", path, "", "")
+			header := response.Header
+			if response.StatusCode != 200 || header.Get("Content-Type") != kind || body == "" ||
+				header.Get("Content-Security-Policy") != "default-src 'self'" {
+				t.Errorf("%s: got %d %v, %d bytes", path, response.StatusCode, header, len(body))
+			}
+		}
+		for _, path := range []string{"/assets/nothing.js", "/assets/..%2fdrafts.go", "/nothing"} {
+			if response, _ := e.request("GET", path, "", ""); response.StatusCode != 404 {
+				t.Errorf("%s: got %d", path, response.StatusCode)
+			}
+		}
+	})
+}
+
+func TestStartErrors(t *testing.T) {
+	busy, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = busy.Close() }()
+	// Whoever connects there waits in vain.
+	silent := "redis://ann:swordfish@" + busy.Addr().String() + "/0?read_timeout=50ms&dial_timeout=50ms"
+
+	gone, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusing := "redis://ann:swordfish@" + gone.Addr().String()
+	_ = gone.Close()
+
+	t.Run("all", func(t *testing.T) { // ends after its parallel tests, before the port is given back
+		each(t, func(t *testing.T, name string) {
+			for _, test := range []struct{ env, want string }{
+				{"LOCK_TTL=soon", `LOCK_TTL: "soon" is not a duration`},
+				{"LOCK_TTL=0", `LOCK_TTL: 0s is not within`},
+				{"ADDR=" + busy.Addr().String(), "address already in use"},
+				{"ADDR=8080", "missing port in address"},
+				{"REDIS_DB_MUTEX=three", `REDIS_DB_MUTEX: "three" is not the number of a database`},
+				{"REDIS_URL=" + silent, "redis is unavailable"},
+				{"REDIS_URL=" + refusing, "connection refused"},
+				{"REDIS_URL=" + refusing + "?master_name=main", "redis is unavailable"},
+				{"REDIS_URL=http://ann:swordfish@127.0.0.1/0", "REDIS_URL: redis: invalid URL scheme: http"},
+				{"REDIS_URL=redis://ann:sword/swordfish@127.0.0.1:1/0", "REDIS_URL: not a URL"},
+				{"REDIS_URL=redis://ann:12/swordfish@127.0.0.1:1/0", "REDIS_URL: not a URL"},
+			} {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				cmd := command(t, name, test.env)
+				var stdout, stderr bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &stdout, &stderr
+				if err := run(ctx, cmd); err != nil {
+					t.Fatal(err)
+				}
+				line, rest, _ := strings.Cut(stderr.String(), "\n")
+				if cmd.ProcessState.ExitCode() != 1 || stdout.Len() > 0 || rest != "" ||
+					!strings.HasPrefix(line, name+": ") || !strings.Contains(line, test.want) || strings.Contains(line, "swordfish") {
+					t.Errorf("%s: exit code %d, standard output %q, standard error %q", test.env,
+						cmd.ProcessState.ExitCode(), stdout.String(), stderr.String())
+				}
+			}
+		})
+	})
+}
+
+// run waits for the command's end, whatever its exit code is.
+func run(ctx context.Context, cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
+	var exit *exec.ExitError
+	if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+		return err
+	}
+	return ctx.Err()
+}
+
+// raw is a connection that speaks HTTP by hand, so that a request can stop half way.
+type raw struct {
+	t      *testing.T
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+func (e *example) dial() *raw {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", e.addr)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	return &raw{e.t, conn, bufio.NewReader(conn)}
+}
+
+func (r *raw) send(text string) {
+	r.t.Helper()
+	if _, err := io.WriteString(r.conn, text); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *raw) receive() (*http.Response, string) {
+	r.t.Helper()
+	response, err := http.ReadResponse(r.reader, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return response, string(body)
+}
+
+// beginSave sends the head of a save and returns when the server waits for the body.
+func (e *example) beginSave(body string) *raw {
+	e.t.Helper()
+	r := e.dial()
+	r.send(fmt.Sprintf("PUT /api/drafts/a HTTP/1.1\r\nHost: %s\r\nX-User-ID: 1\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n",
+		e.addr, len(body)))
+	line, err := r.reader.ReadString('\n')
+	if err != nil || !strings.Contains(line, " 100 ") {
+		e.t.Fatalf("waiting for the server to go on: %q, %v", line, err)
+	}
+	if _, err := r.reader.ReadString('\n'); err != nil {
+		e.t.Fatal(err)
+	}
+	return r
+}
+
+// idle is a connection that has been answered and is kept.
+func (e *example) idle() *raw {
+	e.t.Helper()
+	r := e.dial()
+	r.send("GET /api/drafts/a HTTP/1.1\r\nHost: " + e.addr + "\r\n\r\n")
+	if response, body := r.receive(); response.StatusCode != 200 || response.Close {
+		e.t.Fatalf("got %v %s", response, body)
+	}
+	return r
+}
+
+// refused waits until the server no longer accepts: nothing announces it.
+func (e *example) refused() {
+	e.t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("tcp", e.addr)
+		if err != nil {
+			return
+		}
+		_ = conn.Close()
+		if time.Now().After(end) {
+			e.t.Fatal("still accepts")
+		}
+	}
+}
+
+func TestStopIdle(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		for _, signal := range []os.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			e := start(t, name)
+			kept := e.idle()
+			if took := e.terminate(signal)(); took > 2*time.Second {
+				t.Errorf("%v: an idle connection held up the end for %v", signal, took)
+			}
+			if _, err := kept.reader.ReadByte(); err == nil {
+				t.Errorf("%v: more came on an idle connection", signal)
+			}
+		}
+	})
+}
+
+func TestStopAtOnce(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		for range 5 {
+			e := start(t, name)
+			if took := e.terminate(syscall.SIGTERM)(); took > 2*time.Second {
+				t.Errorf("took %v", took)
+			}
+		}
+	})
+}
+
+func TestStopBusy(t *testing.T) {
+	each(t, func(t *testing.T, name string) {
+		const body = `{"text":"finished"}`
+		e := start(t, name)
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+		idle, silent := e.idle(), e.dial()
+		finishes, hangs := e.beginSave(body), e.beginSave(body)
+		finishes.send(body[:5])
+		hangs.send(body[:5])
+
+		since := time.Now()
+		ended := e.terminate(syscall.SIGTERM)
+		e.refused()
+		finishes.send(body[5:])
+		response, got := finishes.receive()
+		if plain := numbers.ReplaceAllString(got, "${1}N"); response.StatusCode != 200 || plain != `{"uid":"a","text":"finished","fence":N}` {
+			t.Errorf("the request under way: got %d %s", response.StatusCode, got)
+		}
+		if _, err := idle.reader.ReadByte(); err == nil {
+			t.Error("more came on an idle connection")
+		}
+		if rest, _ := io.ReadAll(hangs.reader); bytes.Contains(rest, []byte("200 OK")) {
+			t.Errorf("the request that hangs: got %q", rest)
+		}
+		if closed := time.Since(since); closed < 2900*time.Millisecond {
+			t.Errorf("the request that hangs was closed after %v, it has 3 s", closed)
+		}
+		if _, err := silent.reader.ReadByte(); err == nil {
+			t.Error("more came on a silent connection")
+		}
+		ended()
+	})
+}
+
+func TestRealRedis(t *testing.T) {
+	redistest.Require(t)
+	each(t, func(t *testing.T, name string) {
+		server := redistest.Start(t, "--requirepass swordfish")
+		e := start(t, name, "REDIS_URL="+server.URL(1), "REDIS_DB_MUTEX=3")
+		if want := "listening on " + e.url + " (redis: redis://" + server.Addr + "/3)"; e.firstLine != want {
+			t.Errorf("first line is %q, want %q", e.firstLine, want)
+		}
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+		e.want(200, `{"uid":"a","text":"x","fence":N}`, "PUT", "/api/drafts/a", "1", `{"text":"x"}`)
+		for db := range 16 {
+			client := server.Client(t, func(o *redis.Options) { o.DB = db })
+			keys, err := client.Keys(t.Context(), "*").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := map[int]int{3: 2}[db]; len(keys) != want {
+				t.Errorf("database %d has %d keys, want %d: %q", db, len(keys), want, keys)
+			}
+		}
+
+		server.Kill()
+		for _, answer := range []*http.Response{
+			e.want(503, `{"message":"Draft store is unavailable"}`, "GET", "/api/drafts/a", "", ""),
+			e.want(503, `{"message":"Lock service is unavailable"}`, "PUT", "/api/drafts/a", "1", `{"text":"x"}`),
+		} {
+			if answer.Header.Get("Retry-After") != "1" {
+				t.Errorf("got headers %v", answer.Header)
+			}
+		}
+		server.Restart()
+		e.want(423, notLocked, "PUT", "/api/drafts/a", "1", `{"text":"x"}`)
+		e.terminate(syscall.SIGTERM)()
+		if strings.Contains(e.stderr.String(), "swordfish") {
+			t.Error("the password is in the log")
+		}
+	})
+}
+
+// A database that Redis does not have is found at the start.
+func TestNoSuchDatabase(t *testing.T) {
+	server := redistest.Start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := command(t, "nethttp", "REDIS_URL="+server.URL(0), "REDIS_DB_MUTEX=99")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := run(ctx, cmd); err != nil {
+		t.Fatal(err)
+	}
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(stderr.String(), "DB index is out of range") {
+		t.Errorf("exit code %d, standard error %q", cmd.ProcessState.ExitCode(), stderr.String())
+	}
+}
