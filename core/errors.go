@@ -43,6 +43,10 @@ var (
 	ErrInvalidEnvironment = errors.New("editlock: invalid environment")
 )
 
+// ErrMayEvict: when its memory is full, Redis may drop a lock before its time, and then somebody else can
+// acquire it. CheckServer returns it; maxmemory-policy noeviction is the remedy.
+var ErrMayEvict = errors.New("editlock: redis may evict locks")
+
 // ResourceLocked is the error of a call that found another user's lock; it is ErrResourceLocked.
 type ResourceLocked struct {
 	Status // of that user's hold

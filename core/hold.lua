@@ -123,6 +123,11 @@ local function save(life)
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(life / 1000)))
 end
 
+-- announce tells those who wait for a change of hands; the channel is the last argument of every script
+-- that can bring one about. It comes after everything is written and its failure is nobody's (an ACL may
+-- refuse it): who waits looks again by itself.
+local function announce() redis.pcall('PUBLISH', ARGV[#ARGV], KEYS[1]) end
+
 -- grant makes the claim of a caller that may have the lock, and saves. It gives the outcome and
 -- the user whose hold thereby turned out to be over.
 local function grant(owner, name, ttl, session, retention)
@@ -152,6 +157,7 @@ local function grant(owner, name, ttl, session, retention)
   claims[field] = now + ttl
   put(field, claims[field])
   save(ends() - now + retention)
+  if outcome ~= 'renewed' then announce() end
   return outcome, previous
 end
 

@@ -37,6 +37,8 @@ const (
 type Locker struct {
 	store     *store
 	prefix    string
+	channel   string // of the announcements, see watch.go
+	hub       *hub
 	retention time.Duration
 	onEvent   func(context.Context, Event)
 	closed    atomic.Bool
@@ -68,19 +70,27 @@ func New(client Client, options Options) (*Locker, error) {
 	case options.Retention < time.Second:
 		return nil, fmt.Errorf("%w: Retention %v is below 1s", ErrInvalidOptions, options.Retention)
 	}
-	return &Locker{
+	l := &Locker{
 		store:     newStore(client, options.Timeout),
 		prefix:    options.Prefix,
+		channel:   options.Prefix + "changes",
 		retention: options.Retention,
 		onEvent:   options.OnEvent,
-	}, nil
+	}
+	l.hub = newHub(l)
+	return l, nil
 }
 
-// Close refuses further calls with ErrClosed and waits for those under way, at most for the time limit.
-// It does not close the client.
+// EndWaits ends every Watch and AcquireWait now, and lets later ones look once and end: for the moment
+// when a server begins to shut down, while requests under way still need the Locker.
+func (l *Locker) EndWaits() { l.hub.end() }
+
+// Close ends the waits, refuses further calls with ErrClosed, ends the subscription and waits for the
+// calls under way, at most for the time limit. It does not close the client.
 func (l *Locker) Close() error {
+	l.hub.end()
 	l.closed.Store(true)
-	return l.store.close()
+	return errors.Join(l.hub.close(), l.store.close())
 }
 
 // Status tells what is true of each uid, in their order, in one round trip (one a node in a cluster).
@@ -123,8 +133,11 @@ func (l *Locker) run(ctx context.Context, sc *script, about Event, calls ...call
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, err)
-		about.Kind, about.Op, about.Err, about.Duration = StoreFailed, sc.op, err, time.Since(start)
-		l.onEvent(ctx, about)
+		if ctx.Err() == nil || errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			// A caller that went away is no failure of the store.
+			about.Kind, about.Op, about.Err, about.Duration = StoreFailed, sc.op, err, time.Since(start)
+			l.onEvent(ctx, about)
+		}
 		return nil, again, err
 	}
 	return replies, again, nil

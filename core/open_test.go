@@ -97,3 +97,24 @@ func TestOpenOfAClusterNodeSaysWhatIsMissing(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestCheckServerWarnsOfAnEvictionPolicy(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	for _, test := range []struct {
+		memory, policy string
+		want           error
+	}{
+		{"0", "allkeys-lru", nil}, {"100mb", "noeviction", nil},
+		{"100mb", "allkeys-lru", core.ErrMayEvict}, {"100mb", "volatile-ttl", core.ErrMayEvict},
+	} {
+		if err := errors.Join(client.ConfigSet(t.Context(), "maxmemory", test.memory).Err(),
+			client.ConfigSet(t.Context(), "maxmemory-policy", test.policy).Err()); err != nil {
+			t.Fatal(err)
+		}
+		if err := core.CheckServer(t.Context(), client); !errors.Is(err, test.want) {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}

@@ -42,6 +42,8 @@ func stubbed(t *testing.T, client core.Client) *core.Locker {
 	return locker
 }
 
+func (c *stubClient) Subscribe(context.Context, ...string) *redis.PubSub { panic("nobody waits") }
+
 // replyError is an error reply of Redis's.
 type replyError string
 

@@ -106,7 +106,7 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 			req := request(c, param)
 			if cfg.UID != nil {
 				uid, err := cfg.UID(c)
-				req = rest.FromHTTP(c.Request(), uid, false, err)
+				req = rest.FromHTTP(c.Response(), c.Request(), uid, false, err)
 			}
 			pass, refusal := l.api.Enter(c, req, options)
 			if refusal != nil {
@@ -130,9 +130,9 @@ func Lock(c echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request
 // slash is the other slash form, and a further one is not allowed in a uid.
 func request(c echo.Context, param string) rest.Request {
 	if !slices.Contains(c.ParamNames(), param) {
-		return rest.FromHTTP(c.Request(), "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(c.Response(), c.Request(), "", false, rest.ErrUnknownParameter)
 	}
 	uid := strings.TrimSuffix(c.Param(param), "/")
 	// echo matches on the escaped path when there is one, and leaves the parameters as they are.
-	return rest.FromHTTP(c.Request(), uid, c.Request().URL.RawPath != "", nil)
+	return rest.FromHTTP(c.Response(), c.Request(), uid, c.Request().URL.RawPath != "", nil)
 }

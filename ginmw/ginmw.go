@@ -85,7 +85,7 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 		req := request(c, param)
 		if cfg.UID != nil {
 			uid, err := cfg.UID(c)
-			req = rest.FromHTTP(c.Request, uid, false, err)
+			req = rest.FromHTTP(c.Writer, c.Request, uid, false, err)
 		}
 		pass, refusal := l.api.Enter(c, req, options)
 		if refusal != nil {
@@ -108,9 +108,9 @@ func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request
 func request(c *gin.Context, param string) rest.Request {
 	uid, ok := c.Params.Get(param)
 	if !ok {
-		return rest.FromHTTP(c.Request, "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(c.Writer, c.Request, "", false, rest.ErrUnknownParameter)
 	}
-	return rest.FromHTTP(c.Request, uid, rest.StillEscaped(c.Request.URL, uid), nil)
+	return rest.FromHTTP(c.Writer, c.Request, uid, rest.StillEscaped(c.Request.URL, uid), nil)
 }
 
 func write(c *gin.Context, response *rest.Response) {

@@ -86,7 +86,7 @@ func (l *EditLock) Register(router Router) {
 
 func (l *EditLock) serve(route rest.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		write(w, r, l.api.Serve(r, route, request(r, "uid")))
+		write(w, r, l.api.Serve(r, route, request(w, r, "uid")))
 	}
 }
 
@@ -107,10 +107,10 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 				next.ServeHTTP(w, r)
 				return
 			}
-			req := request(r, param)
+			req := request(w, r, param)
 			if cfg.UID != nil {
 				uid, err := cfg.UID(r)
-				req = rest.FromHTTP(r, uid, false, err)
+				req = rest.FromHTTP(w, r, uid, false, err)
 			}
 			pass, refusal := l.api.Enter(r, req, options)
 			if refusal != nil {
@@ -135,12 +135,12 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Context()) }
 
 // request reads the path parameter, which a ServeMux has unescaped and chi only sometimes.
-func request(r *http.Request, param string) rest.Request {
+func request(w http.ResponseWriter, r *http.Request, param string) rest.Request {
 	uid := r.PathValue(param)
 	if uid == "" && !strings.Contains(r.Pattern, "{"+param+"}") && !strings.Contains(r.Pattern, "{"+param+"...}") {
-		return rest.FromHTTP(r, "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(w, r, "", false, rest.ErrUnknownParameter)
 	}
-	return rest.FromHTTP(r, uid, rest.StillEscaped(r.URL, uid), nil)
+	return rest.FromHTTP(w, r, uid, rest.StillEscaped(r.URL, uid), nil)
 }
 
 func write(w http.ResponseWriter, r *http.Request, response *rest.Response) {
