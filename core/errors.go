@@ -17,6 +17,8 @@ var (
 	ErrTakeoverConflict = errors.New("editlock: lock has changed hands since")
 	// ErrSessionEnded: the session was released and takes no claim again; a page takes a new name.
 	ErrSessionEnded = errors.New("editlock: session has ended")
+	// ErrTooManyLocks: the user holds as many locks as Options.MaxLocksPerUser allows.
+	ErrTooManyLocks = errors.New("editlock: user holds too many locks")
 	// ErrUnavailable: Redis did not answer within the time limit, or not with sense. It means "not known",
 	// neither done nor not done; repeating the call is safe.
 	ErrUnavailable = errors.New("editlock: redis is unavailable")

@@ -45,7 +45,7 @@ func (m *Mutex) WithSession(name string) *Mutex {
 }
 
 // Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it,
-// ErrSessionEnded, ErrUnavailable, ErrInvalid...
+// ErrSessionEnded, ErrTooManyLocks, ErrUnavailable, ErrInvalid...
 func (m *Mutex) Acquire(ctx context.Context) (*Lock, error) {
 	return m.acquire(ctx, 0)
 }
@@ -60,8 +60,10 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 }
 
 func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
-	return m.decide(ctx, acquireScript,
-		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, match, m.retention(), m.locker.channel)
+	return m.counted(ctx, func() (*Lock, error) {
+		return m.decide(ctx, acquireScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+			match, m.retention(), m.locker.channel)
+	})
 }
 
 // AcquireWait is Acquire that waits for as long as another user holds the lock: it is told of a release
@@ -100,8 +102,10 @@ func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
-	return m.decide(ctx, takeoverScript,
-		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, fence, m.retention(), m.locker.channel)
+	return m.counted(ctx, func() (*Lock, error) {
+		return m.decide(ctx, takeoverScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+			fence, m.retention(), m.locker.channel)
+	})
 }
 
 // CheckOptions say what a Check demands and does besides. The zero value only looks.
@@ -124,9 +128,18 @@ func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) 
 			return nil, err
 		}
 	}
-	return m.decide(ctx, checkScript,
-		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence,
-		flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
+	check := func() (*Lock, error) {
+		return m.decide(ctx, checkScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+			options.Fence, flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
+	}
+	if options.AcquireIfFree {
+		return m.counted(ctx, check)
+	}
+	lock, err := check()
+	if err != nil || !options.Renew {
+		return lock, err
+	}
+	return m.recount(ctx, lock)
 }
 
 // ReleaseOptions say how a Release goes about it. The zero value releases at once.
@@ -171,6 +184,10 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	case outcomeReleased, outcomeLingering:
 		event.Kind, event.Op, event.Fence, event.Duration = Released, releaseScript.op, r.fence, time.Since(start)
 		m.locker.onEvent(ctx, event)
+		if r.outcome == outcomeReleased && m.locker.maxLocks > 0 {
+			_, err := m.count(ctx, 0, 0)
+			return err
+		}
 		return nil
 	case outcomeKept, outcomeNone:
 		return nil

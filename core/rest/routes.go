@@ -300,6 +300,8 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 		return notYours()
 	case errors.Is(err, core.ErrSessionEnded):
 		return refuse(http.StatusGone, "Session has ended", err)
+	case errors.Is(err, core.ErrTooManyLocks):
+		return refuse(http.StatusTooManyRequests, "Too many locks", err)
 	default:
 		return unavailable(err)
 	}
