@@ -223,7 +223,7 @@ func TestAcquireWaitEndsWithItsContextAndNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
 	must(t)(f.Mutex("d", time.Minute, ann).Acquire(t.Context()))
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := f.Mutex("d", time.Minute, bob).AcquireWait(ctx)
 	var locked *core.ResourceLocked
