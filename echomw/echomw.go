@@ -81,6 +81,15 @@ func (l *EditLock) Register(router Router, middleware ...echo.MiddlewareFunc) {
 	}
 }
 
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router Router, path string, middleware ...echo.MiddlewareFunc) {
+	for _, method := range rest.Methods() {
+		router.Add(method, path, func(c echo.Context) error {
+			return rest.Script(rest.FromHTTP(c.Response(), c.Request(), "", false, nil)).WriteHTTP(c.Response())
+		}, middleware...)
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		return l.api.Serve(c, route, request(c, "uid")).WriteHTTP(c.Response())

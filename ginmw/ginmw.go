@@ -62,6 +62,15 @@ func (l *EditLock) Register(router gin.IRoutes) {
 	}
 }
 
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router gin.IRoutes, path string) {
+	for _, method := range rest.Methods() {
+		router.Handle(method, path, func(c *gin.Context) {
+			write(c, rest.Script(rest.FromHTTP(c.Writer, c.Request, "", false, nil)))
+		})
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) gin.HandlerFunc {
 	return func(c *gin.Context) { write(c, l.api.Serve(c, route, request(c, "uid"))) }
 }

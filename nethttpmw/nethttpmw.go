@@ -69,18 +69,28 @@ type methodRouter interface {
 // pattern without one would conflict with the application's "GET /".
 func (l *EditLock) Register(router Router) {
 	for _, endpoint := range l.api.Endpoints("{uid}") {
-		handler := l.serve(endpoint.Route)
-		for _, method := range rest.Methods() {
-			if r, ok := router.(methodRouter); ok {
-				r.Method(method, endpoint.Path, handler)
-				continue
-			}
-			pattern := method + " " + endpoint.Path
-			if strings.HasSuffix(pattern, "/") {
-				pattern += "{$}" // without it, a ServeMux matches whatever lies below as well
-			}
-			router.Handle(pattern, handler)
+		register(router, endpoint.Path, l.serve(endpoint.Route))
+	}
+}
+
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router Router, path string) {
+	register(router, path, func(w http.ResponseWriter, r *http.Request) {
+		write(w, r, rest.Script(rest.FromHTTP(w, r, "", false, nil)))
+	})
+}
+
+func register(router Router, path string, handler http.HandlerFunc) {
+	for _, method := range rest.Methods() {
+		if r, ok := router.(methodRouter); ok {
+			r.Method(method, path, handler)
+			continue
 		}
+		pattern := method + " " + path
+		if strings.HasSuffix(pattern, "/") {
+			pattern += "{$}" // without it, a ServeMux matches whatever lies below as well
+		}
+		router.Handle(pattern, handler)
 	}
 }
 

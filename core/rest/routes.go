@@ -61,8 +61,7 @@ func (a *API[C]) Serve(c C, route Route, r Request) *Response {
 // then what only Redis can tell.
 func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 	if !slices.Contains(allowed[route], r.Method) {
-		return refuse(http.StatusMethodNotAllowed, "Method is not allowed", nil,
-			Field{"Allow", strings.Join(allowed[route], ", ")})
+		return methodNotAllowed(allowed[route]...)
 	}
 	if !safe(r.Method) {
 		if refusal := a.crossSite(r); refusal != nil {
@@ -85,6 +84,10 @@ func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 	default:
 		return a.status(c, user, r)
 	}
+}
+
+func methodNotAllowed(allowed ...string) *Response {
+	return refuse(http.StatusMethodNotAllowed, "Method is not allowed", nil, Field{"Allow", strings.Join(allowed, ", ")})
 }
 
 // safe are the methods that change nothing (RFC 9110, 9.2.1).
