@@ -107,6 +107,10 @@ func parseEnvironment(address, database string) (redis.UniversalClient, error) {
 			return invalid(EnvDB, fmt.Sprintf("%q is not the number of a database", database))
 		}
 	}
+	if u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
+		// The parser takes a '/' in a password for the end of the host, and would quote the rest.
+		return invalid(EnvURL, "an '@' after the host; is there a character in the password that must be escaped?")
+	}
 	query := u.Query()
 	switch {
 	case query.Get("master_name") != "":
