@@ -1,5 +1,5 @@
 -- acquire: acquire or renew. ARGV: owner, name, ttl, session ('' is unnamed), fence that must still be
--- the caller's own (0: none), retention.
+-- the caller's own (0: none), retention, channel.
 local owner, name, session = ARGV[1], ARGV[2], ARGV[4]
 local ttl, match, retention = whole(ARGV[3], 1), whole(ARGV[5], 0), whole(ARGV[6], 1)
 

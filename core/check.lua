@@ -1,5 +1,5 @@
 -- check: the guard's question. ARGV: owner, name, ttl, session, fence that the hold must have (0: any),
--- 1 to renew when a third of ttl has gone, 1 to acquire if free, retention.
+-- 1 to renew when a third of ttl has gone, 1 to acquire if free, retention, channel.
 local owner, name, session = ARGV[1], ARGV[2], ARGV[4]
 local ttl, match, retention = whole(ARGV[3], 1), whole(ARGV[5], 0), whole(ARGV[8], 1)
 local renew, acquire = ARGV[6] == '1', ARGV[7] == '1'

@@ -17,6 +17,8 @@ var (
 	ErrTakeoverConflict = errors.New("editlock: lock has changed hands since")
 	// ErrSessionEnded: the session was released and takes no claim again; a page takes a new name.
 	ErrSessionEnded = errors.New("editlock: session has ended")
+	// ErrTooManyLocks: the user holds as many locks as Options.MaxLocksPerUser allows.
+	ErrTooManyLocks = errors.New("editlock: user holds too many locks")
 	// ErrUnavailable: Redis did not answer within the time limit, or not with sense. It means "not known",
 	// neither done nor not done; repeating the call is safe.
 	ErrUnavailable = errors.New("editlock: redis is unavailable")
@@ -42,6 +44,10 @@ var (
 	// ErrInvalidEnvironment: REDIS_URL or REDIS_DB_MUTEX is malformed, or names a database that cannot be had.
 	ErrInvalidEnvironment = errors.New("editlock: invalid environment")
 )
+
+// ErrMayEvict: when its memory is full, Redis may drop a lock before its time, and then somebody else can
+// acquire it. CheckServer returns it; maxmemory-policy noeviction is the remedy.
+var ErrMayEvict = errors.New("editlock: redis may evict locks")
 
 // ResourceLocked is the error of a call that found another user's lock; it is ErrResourceLocked.
 type ResourceLocked struct {

@@ -19,6 +19,7 @@ local now = time[1] * 1000000 + time[2]
 local hold = {owner = '', name = '', fence = 0, start = now, lapsed = false}
 local claims, ended = {}, {}
 local set, drop = {}, {}
+local saved = false
 
 do
   local simple = {o = 'owner', n = 'name', f = 'fence', s = 'start'}
@@ -108,6 +109,7 @@ end
 -- Removal comes first: Redis refuses HSET when its memory is full, but not to a script that has
 -- already written, so a release gets through and an acquire is refused before it changes anything.
 local function save(life)
+  saved = true
   if #drop > 0 then redis.call('HDEL', KEYS[1], unpack(drop)) end
   local keep = {}
   for i = 1, #set, 2 do
@@ -122,6 +124,11 @@ local function save(life)
   for _, at in pairs(ended) do life = math.max(life, at - now) end
   redis.call('PEXPIRE', KEYS[1], string.format('%.0f', math.ceil(life / 1000)))
 end
+
+-- announce tells those who wait for a change of hands; the channel is the last argument of every script
+-- that can bring one about. It comes after everything is written and its failure is nobody's (an ACL may
+-- refuse it): who waits looks again by itself.
+local function announce() redis.pcall('PUBLISH', ARGV[#ARGV], KEYS[1]) end
 
 -- grant makes the claim of a caller that may have the lock, and saves. It gives the outcome and
 -- the user whose hold thereby turned out to be over.
@@ -152,12 +159,19 @@ local function grant(owner, name, ttl, session, retention)
   claims[field] = now + ttl
   put(field, claims[field])
   save(ends() - now + retention)
+  if outcome ~= 'renewed' then announce() end
   return outcome, previous
 end
+
+-- A replica, and so a master that was demoted, runs a script that writes nothing and would answer from
+-- the past. Every outcome that wrote nothing therefore attempts a write that changes nothing: a replica
+-- refuses it (READONLY), and then there is no answer.
+local function confirm_master() redis.call('HDEL', KEYS[1], '') end
 
 -- reply is what core/script.go parses: outcome, fence, sessions, time held, time left,
 -- the lengths of owner and previous, then owner, previous and name, which may contain anything.
 local function reply(outcome, previous)
+  if not saved then confirm_master() end
   previous = previous or ''
   local left = math.max(0, ends() - now)
   local since = left > 0 and math.max(0, now - hold.start) or 0

@@ -34,6 +34,16 @@ type Status struct {
 // HeldBy reports whether the lock is that user's.
 func (s Status) HeldBy(id UserID) bool { return s.Locked && s.User.ID == id }
 
+// After returns the status as it will be when d has passed and nothing has happened. It never lets a lock
+// end: only Redis says that.
+func (s Status) After(d time.Duration) Status {
+	if s.Locked {
+		s.HeldFor += d
+		s.ExpiresIn = max(s.ExpiresIn-d, time.Microsecond)
+	}
+	return s
+}
+
 type contextKey struct{}
 
 // NewContext returns a context that carries the lock under which a guard let a request pass.

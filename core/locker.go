@@ -20,6 +20,10 @@ type Options struct {
 	// Retention is how long the last holder and fence are remembered after a hold has ended. At least
 	// one second. Optional. Default: 24h.
 	Retention time.Duration
+	// MaxLocksPerUser caps the locks that one user holds at a time; one more is ErrTooManyLocks. The count
+	// costs another round trip a call and is as exact as the clocks of a cluster's nodes agree. Optional.
+	// Default: no cap.
+	MaxLocksPerUser int
 	// OnEvent is told what happened; see Event. Optional. Default: failures of the store are logged
 	// through slog.Default, the rest is not.
 	OnEvent func(context.Context, Event)
@@ -37,7 +41,10 @@ const (
 type Locker struct {
 	store     *store
 	prefix    string
+	channel   string // of the announcements, see watch.go
+	hub       *hub
 	retention time.Duration
+	maxLocks  int
 	onEvent   func(context.Context, Event)
 	closed    atomic.Bool
 }
@@ -67,20 +74,31 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, fmt.Errorf("%w: Timeout %v is below 10ms", ErrInvalidOptions, options.Timeout)
 	case options.Retention < time.Second:
 		return nil, fmt.Errorf("%w: Retention %v is below 1s", ErrInvalidOptions, options.Retention)
+	case options.MaxLocksPerUser < 0:
+		return nil, fmt.Errorf("%w: MaxLocksPerUser %d is negative", ErrInvalidOptions, options.MaxLocksPerUser)
 	}
-	return &Locker{
+	l := &Locker{
 		store:     newStore(client, options.Timeout),
 		prefix:    options.Prefix,
+		channel:   options.Prefix + "changes",
 		retention: options.Retention,
+		maxLocks:  options.MaxLocksPerUser,
 		onEvent:   options.OnEvent,
-	}, nil
+	}
+	l.hub = newHub(l)
+	return l, nil
 }
 
-// Close refuses further calls with ErrClosed and waits for those under way, at most for the time limit.
-// It does not close the client.
+// EndWaits ends every Watch and AcquireWait now, and lets later ones look once and end: for the moment
+// when a server begins to shut down, while requests under way still need the Locker.
+func (l *Locker) EndWaits() { l.hub.end() }
+
+// Close ends the waits, refuses further calls with ErrClosed, ends the subscription and waits for the
+// calls under way, at most for the time limit. It does not close the client.
 func (l *Locker) Close() error {
+	l.hub.end()
 	l.closed.Store(true)
-	return l.store.close()
+	return errors.Join(l.hub.close(), l.store.close())
 }
 
 // Status tells what is true of each uid, in their order, in one round trip (one a node in a cluster).
@@ -107,27 +125,43 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 	return states, nil
 }
 
-// run carries the script out and parses what it says. A failure becomes an ErrUnavailable and an event;
-// about carries what that event says besides.
+// run carries the script out and parses what it says.
 func (l *Locker) run(ctx context.Context, sc *script, about Event, calls ...call) (replies []reply, again bool, err error) {
+	texts, again, err := l.texts(ctx, sc, about, calls...)
+	if err != nil {
+		return nil, again, err
+	}
+	replies = make([]reply, len(texts))
+	for i, text := range texts {
+		if replies[i], err = parseReply(text); err != nil {
+			return nil, again, l.failed(ctx, sc, about, err)
+		}
+	}
+	return replies, again, nil
+}
+
+// texts carries the script out. about carries what the event of a failure says besides.
+func (l *Locker) texts(ctx context.Context, sc *script, about Event, calls ...call) (texts []string, again bool, err error) {
 	if l.closed.Load() {
 		return nil, false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
 	}
 	start := time.Now()
-	texts, again, err := l.store.run(ctx, sc, calls...)
-	replies = make([]reply, len(texts))
-	for i, text := range texts {
-		if err == nil {
-			replies[i], err = parseReply(text)
-		}
-	}
+	texts, again, err = l.store.run(ctx, sc, calls...)
 	if err != nil {
-		err = fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, err)
-		about.Kind, about.Op, about.Err, about.Duration = StoreFailed, sc.op, err, time.Since(start)
-		l.onEvent(ctx, about)
-		return nil, again, err
+		about.Duration = time.Since(start)
+		return nil, again, l.failed(ctx, sc, about, err)
 	}
-	return replies, again, nil
+	return texts, again, nil
+}
+
+// failed makes an ErrUnavailable and an event of a failure.
+func (l *Locker) failed(ctx context.Context, sc *script, about Event, err error) error {
+	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, err)
+	if !errors.Is(ctx.Err(), context.Canceled) { // a caller that went away is no failure of the store
+		about.Kind, about.Op, about.Err = StoreFailed, sc.op, err
+		l.onEvent(ctx, about)
+	}
+	return err
 }
 
 // unexpected is the error for an outcome that an operation does not have: a script of another version,

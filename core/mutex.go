@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -44,7 +45,7 @@ func (m *Mutex) WithSession(name string) *Mutex {
 }
 
 // Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it,
-// ErrSessionEnded, ErrUnavailable, ErrInvalid...
+// ErrSessionEnded, ErrTooManyLocks, ErrUnavailable, ErrInvalid...
 func (m *Mutex) Acquire(ctx context.Context) (*Lock, error) {
 	return m.acquire(ctx, 0)
 }
@@ -59,8 +60,38 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 }
 
 func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
-	return m.decide(ctx, acquireScript,
-		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, match, m.retention())
+	return m.counted(ctx, func() (*Lock, error) {
+		return m.decide(ctx, acquireScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+			match, m.retention(), m.locker.channel)
+	})
+}
+
+// AcquireWait is Acquire that waits for as long as another user holds the lock: it is told of a release
+// and looks again at the lock's end. When ctx ends first, the error is both the *ResourceLocked and ctx's.
+// Errors, besides Acquire's: ErrClosed.
+func (m *Mutex) AcquireWait(ctx context.Context) (*Lock, error) {
+	if m.invalid != nil {
+		return nil, m.invalid
+	}
+	var locked error
+	for states, err := range m.locker.Watch(ctx, m.uid) {
+		if err != nil {
+			return nil, err
+		}
+		if state := states[0]; state.Locked && !state.HeldBy(m.user.ID) {
+			locked = &ResourceLocked{state}
+			continue
+		}
+		lock, err := m.Acquire(ctx)
+		if !errors.Is(err, ErrResourceLocked) {
+			return lock, err
+		}
+		locked = err // somebody was faster
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, errors.Join(locked, err)
+	}
+	return nil, errors.Join(locked, ErrClosed)
 }
 
 // TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is
@@ -71,8 +102,10 @@ func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
-	return m.decide(ctx, takeoverScript,
-		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, fence, m.retention())
+	return m.counted(ctx, func() (*Lock, error) {
+		return m.decide(ctx, takeoverScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+			fence, m.retention(), m.locker.channel)
+	})
 }
 
 // CheckOptions say what a Check demands and does besides. The zero value only looks.
@@ -95,9 +128,18 @@ func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) 
 			return nil, err
 		}
 	}
-	return m.decide(ctx, checkScript,
-		m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence,
-		flag(options.Renew), flag(options.AcquireIfFree), m.retention())
+	check := func() (*Lock, error) {
+		return m.decide(ctx, checkScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+			options.Fence, flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
+	}
+	if options.AcquireIfFree {
+		return m.counted(ctx, check)
+	}
+	lock, err := check()
+	if err != nil || !options.Renew {
+		return lock, err
+	}
+	return m.recount(ctx, lock)
 }
 
 // ReleaseOptions say how a Release goes about it. The zero value releases at once.
@@ -133,7 +175,8 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	start, event := time.Now(), m.event()
 	ctx = context.WithoutCancel(ctx)
 	replies, _, err := m.locker.run(ctx, releaseScript, event, m.call(
-		m.user.ID.owner(), m.session, linger.Microseconds(), options.Fence, EndedMemory.Microseconds(), m.retention()))
+		m.user.ID.owner(), m.session, linger.Microseconds(), options.Fence, EndedMemory.Microseconds(),
+		m.retention(), m.locker.channel))
 	if err != nil {
 		return err
 	}
@@ -141,6 +184,10 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	case outcomeReleased, outcomeLingering:
 		event.Kind, event.Op, event.Fence, event.Duration = Released, releaseScript.op, r.fence, time.Since(start)
 		m.locker.onEvent(ctx, event)
+		if r.outcome == outcomeReleased && m.locker.maxLocks > 0 {
+			_, err := m.count(ctx, 0, 0)
+			return err
+		}
 		return nil
 	case outcomeKept, outcomeNone:
 		return nil

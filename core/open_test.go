@@ -69,6 +69,10 @@ func TestOpenRefusesWhatCannotWorkAndHidesThePassword(t *testing.T) {
 		"unknown option":         {with(":hunter2", "?colour=red"), "", core.ErrInvalidEnvironment},
 		"database of a cluster":  {with(":hunter2", "?addr="+server.Addr), "1", core.ErrInvalidEnvironment},
 		"database, cluster URL":  {with(":hunter2", "/1?addr="+server.Addr), "", core.ErrInvalidEnvironment},
+		"password with a slash":  {with(":12/hunter2", ""), "", core.ErrInvalidEnvironment},
+		"password with a query":  {with(":12?hunter2", ""), "", core.ErrInvalidEnvironment},
+		"password with a space":  {with(":12 hunter2", ""), "", core.ErrInvalidEnvironment},
+		"password in addr":       {"redis://127.0.0.1:1?addr=:hunter2@127.0.0.1:2", "", core.ErrInvalidEnvironment},
 		"no cluster":             {with(":hunter2", "?addr="+server.Addr), "", nil},
 		"replica":                {with(":hunter2", "?master_name=m&replica_only=true"), "", core.ErrInvalidEnvironment},
 		"unix socket, no server": {"unix:///nowhere/redis.sock", "", core.ErrUnavailable},
@@ -95,5 +99,26 @@ func TestOpenOfAClusterNodeSaysWhatIsMissing(t *testing.T) {
 	_, err := core.Open(t.Context())
 	if !errors.Is(err, core.ErrInvalidEnvironment) || !strings.Contains(err.Error(), "?addr=") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestCheckServerWarnsOfAnEvictionPolicy(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t)
+	for _, test := range []struct {
+		memory, policy string
+		want           error
+	}{
+		{"0", "allkeys-lru", nil}, {"100mb", "noeviction", nil},
+		{"100mb", "allkeys-lru", core.ErrMayEvict}, {"100mb", "volatile-ttl", core.ErrMayEvict},
+	} {
+		if err := errors.Join(client.ConfigSet(t.Context(), "maxmemory", test.memory).Err(),
+			client.ConfigSet(t.Context(), "maxmemory-policy", test.policy).Err()); err != nil {
+			t.Fatal(err)
+		}
+		if err := core.CheckServer(t.Context(), client); !errors.Is(err, test.want) {
+			t.Errorf("%+v: %v", test, err)
+		}
 	}
 }

@@ -1,5 +1,6 @@
 -- release: end one session, or without one all of the caller's hold. ARGV: owner, session, linger
--- (0: none), fence that the hold must have (0: any), how long an ended session is remembered, retention.
+-- (0: none), fence that the hold must have (0: any), how long an ended session is remembered, retention,
+-- channel.
 local owner, session = ARGV[1], ARGV[2]
 local linger, match = whole(ARGV[3], 0), whole(ARGV[4], 0)
 local memory, retention = whole(ARGV[5], 1), whole(ARGV[6], 1)
@@ -45,6 +46,9 @@ elseif #set > 0 or #drop > 0 then
   save(math.max(1, redis.call('PTTL', KEYS[1]) * 1000))
 end
 
+-- Also where other claims remain: the end may have come nearer.
+local changed = was_held and mine and (live or not held())
+if changed then announce() end
 if was_held and not held() then return reply('released') end
 if not live then return reply('none') end
 return reply(pick(claims, 'cu') and 'kept' or 'lingering')

@@ -78,10 +78,14 @@ func validateTTL(ttl time.Duration) error {
 
 // key names a resource's one key. The hash tag keeps a resource in one slot of a cluster; the encoding
 // keeps a '}' in the uid from breaking the tag, and two uids from sharing a key.
-func (l *Locker) key(uid string) string {
-	size := base64.RawURLEncoding.EncodedLen(len(uid))
-	key := make([]byte, 0, len(l.prefix)+size+2)
-	key = append(append(key, l.prefix...), '{')
-	key = base64.RawURLEncoding.AppendEncode(key, []byte(uid))
+func (l *Locker) key(uid string) string { return taggedKey(l.prefix, uid) }
+
+// userKey names the key that counts a user's locks. No resource has it: no encoded uid contains a ':'.
+func (l *Locker) userKey(id UserID) string { return taggedKey(l.prefix+"user:", id.owner()) }
+
+func taggedKey(prefix, name string) string {
+	key := make([]byte, 0, len(prefix)+base64.RawURLEncoding.EncodedLen(len(name))+2)
+	key = append(append(key, prefix...), '{')
+	key = base64.RawURLEncoding.AppendEncode(key, []byte(name))
 	return string(append(key, '}'))
 }

@@ -43,8 +43,13 @@ var (
 
 func newScript(op, text string, repeatable bool) *script {
 	text = holdLua + text
-	sum := sha1.Sum([]byte(text)) // what EVALSHA names a script by
-	return &script{op: op, text: text, sha: hex.EncodeToString(sum[:]), repeatable: repeatable}
+	return &script{op: op, text: text, sha: scriptSHA(text), repeatable: repeatable}
+}
+
+// scriptSHA is what EVALSHA names a script by.
+func scriptSHA(text string) string {
+	sum := sha1.Sum([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 // outcome is the first word of a script's reply.

@@ -42,6 +42,8 @@ func stubbed(t *testing.T, client core.Client) *core.Locker {
 	return locker
 }
 
+func (c *stubClient) Subscribe(context.Context, ...string) *redis.PubSub { panic("nobody waits") }
+
 // replyError is an error reply of Redis's.
 type replyError string
 
@@ -263,5 +265,27 @@ func TestStoppedRedisIsUnavailableInTimeOnAnyClient(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestReplicaDecidesNothing(t *testing.T) {
+	t.Parallel()
+	f := onRedis(t)
+	mutex := f.Mutex("d", time.Minute, ann)
+	fence := must(t)(mutex.Acquire(t.Context())).Fence
+	if err := f.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // demoted
+		t.Fatal(err)
+	}
+	for op, call := range map[string]func() error{
+		"acquire by the holder": func() error { _, err := mutex.Acquire(t.Context()); return err },
+		"acquire by another":    func() error { _, err := f.Mutex("d", time.Minute, bob).Acquire(t.Context()); return err },
+		"check":                 func() error { _, err := mutex.Check(t.Context(), core.CheckOptions{}); return err },
+		"takeover":              func() error { _, err := f.Mutex("d", time.Minute, bob).TakeOver(t.Context(), fence+1); return err },
+		"release":               func() error { return f.Mutex("free", time.Minute, ann).Release(t.Context()) },
+		"status":                func() error { _, err := f.Status(t.Context(), "d"); return err },
+	} {
+		if err := call(); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%s: %v", op, err)
+		}
 	}
 }

@@ -59,7 +59,7 @@ func serve(t *testing.T, app conformance.App) string {
 		outer.Any(app.Mount+"/*", echo.WrapHandler(http.StripPrefix(app.Mount, e)))
 		handler = outer
 	}
-	return conformance.ServeHTTP(t, handler)
+	return conformance.ServeHTTP(t, app, handler)
 }
 
 func guardConfig(g *conformance.Guard) echomw.GuardConfig {

@@ -81,6 +81,15 @@ func (l *EditLock) Register(router Router, middleware ...echo.MiddlewareFunc) {
 	}
 }
 
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router Router, path string, middleware ...echo.MiddlewareFunc) {
+	for _, method := range rest.Methods() {
+		router.Add(method, path, func(c echo.Context) error {
+			return rest.Script(rest.FromHTTP(c.Response(), c.Request(), "", false, nil)).WriteHTTP(c.Response())
+		}, middleware...)
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		return l.api.Serve(c, route, request(c, "uid")).WriteHTTP(c.Response())
@@ -106,7 +115,7 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 			req := request(c, param)
 			if cfg.UID != nil {
 				uid, err := cfg.UID(c)
-				req = rest.FromHTTP(c.Request(), uid, false, err)
+				req = rest.FromHTTP(c.Response(), c.Request(), uid, false, err)
 			}
 			pass, refusal := l.api.Enter(c, req, options)
 			if refusal != nil {
@@ -130,9 +139,9 @@ func Lock(c echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request
 // slash is the other slash form, and a further one is not allowed in a uid.
 func request(c echo.Context, param string) rest.Request {
 	if !slices.Contains(c.ParamNames(), param) {
-		return rest.FromHTTP(c.Request(), "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(c.Response(), c.Request(), "", false, rest.ErrUnknownParameter)
 	}
 	uid := strings.TrimSuffix(c.Param(param), "/")
 	// echo matches on the escaped path when there is one, and leaves the parameters as they are.
-	return rest.FromHTTP(c.Request(), uid, c.Request().URL.RawPath != "", nil)
+	return rest.FromHTTP(c.Response(), c.Request(), uid, c.Request().URL.RawPath != "", nil)
 }

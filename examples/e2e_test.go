@@ -610,6 +610,35 @@ func TestRealRedis(t *testing.T) {
 	})
 }
 
+// Drafts and locks work wherever core.Open leads to.
+func TestClusterAndSentinel(t *testing.T) {
+	redistest.Require(t)
+	try := func(t *testing.T, url, name string, env ...string) {
+		e := start(t, "nethttp", append(env, "REDIS_URL="+url)...)
+		if want := "listening on " + e.url + " (redis: " + name + ")"; e.firstLine != want {
+			t.Errorf("first line is %q, want %q", e.firstLine, want)
+		}
+		for _, uid := range []string{"a", "b", "c", "{a}"} { // on several nodes of a cluster
+			e.want(200, acquired(uid, "1"), "POST", "/api/lock/"+uid+"/", "1", "")
+			e.want(200, `{"uid":"`+uid+`","text":"x","fence":N}`, "PUT", "/api/drafts/"+uid, "1", `{"text":"x"}`)
+			e.want(200, `{"uid":"`+uid+`","text":"x","fence":N}`, "GET", "/api/drafts/"+uid, "", "")
+		}
+		e.terminate(syscall.SIGTERM)()
+	}
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		addrs := redistest.StartCluster(t).Addrs()
+		try(t, "redis://"+addrs[0]+"?addr="+addrs[1], "redis://"+addrs[0]+"/0?addr="+addrs[1])
+	})
+	t.Run("sentinel", func(t *testing.T) {
+		t.Parallel()
+		sentinels := redistest.StartSentinel(t)
+		addrs := sentinels.Addrs()
+		try(t, sentinels.URL(1),
+			"redis://"+addrs[0]+"/3?addr="+addrs[1]+"&addr="+addrs[2]+"&master_name="+redistest.MasterName, "REDIS_DB_MUTEX=3")
+	})
+}
+
 // A database that Redis does not have is found at the start.
 func TestNoSuchDatabase(t *testing.T) {
 	server := redistest.Start(t)

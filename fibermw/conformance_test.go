@@ -47,6 +47,7 @@ func serve(config fiber.Config) func(*testing.T, conformance.App) string {
 		}
 		config := config
 		config.DisableStartupMessage = true
+		config.ReadTimeout, config.WriteTimeout = app.ServerTimeout, app.ServerTimeout
 		config.RequestMethods = append([]string{"PURGE"}, fiber.DefaultMethods...)
 		if app.OnError != nil {
 			config.ErrorHandler = func(c *fiber.Ctx, err error) error {

@@ -91,6 +91,16 @@ func (l *EditLock) Register(router fiber.Router) {
 	}
 }
 
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
+	for _, method := range rest.Methods() {
+		router.Add(method, path, func(c *fiber.Ctx) error {
+			write(c, rest.Script(read(c)))
+			return nil
+		})
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		if !exact(c) {
@@ -140,14 +150,26 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 // Lock returns the lock under which the guard let the request pass; false without a guard.
 func Lock(c *fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.UserContext()) }
 
-// request copies what it reads: fiber's strings live only inside the handler.
+// request reads the path parameter, which fiber leaves escaped unless the app is told otherwise.
 func request(c *fiber.Ctx, param string) rest.Request {
-	r := rest.Request{
+	r := read(c)
+	r.UID, r.Escaped = strings.Clone(c.Params(param)), !c.App().Config().UnescapePath
+	switch {
+	case !slices.Contains(c.Route().Params, param):
+		r.UIDErr = rest.ErrUnknownParameter
+	case !exact(c):
+		r.UIDErr = core.ErrInvalidUID
+	}
+	return r
+}
+
+// read copies what it reads: fiber's strings live only inside the handler. fasthttp sets the deadline for
+// writing when the handler is done, so an answer may wait.
+func read(c *fiber.Ctx) rest.Request {
+	return rest.Request{
 		Context: c.UserContext(),
 		Method:  strings.Clone(c.Method()),
 		Host:    string(c.Request().Host()),
-		UID:     strings.Clone(c.Params(param)),
-		Escaped: !c.App().Config().UnescapePath,
 		Query:   string(c.Request().URI().QueryString()),
 		Header: func(name string) []string {
 			values := c.Request().Header.PeekAll(name)
@@ -162,13 +184,6 @@ func request(c *fiber.Ctx, param string) rest.Request {
 			return body[:min(limit, len(body))], nil
 		},
 	}
-	switch {
-	case !slices.Contains(c.Route().Params, param):
-		r.UIDErr = rest.ErrUnknownParameter
-	case !exact(c):
-		r.UIDErr = core.ErrInvalidUID
-	}
-	return r
 }
 
 // exact tells whether the route's path is the request's: before it matches, fiber drops one slash at the

@@ -86,7 +86,7 @@ func serve(configure func(*gin.Engine)) func(*testing.T, conformance.App) string
 			handler = outer
 		}
 		// gin's middleware runs after routing, so what changes the method is a handler around the engine.
-		return conformance.ServeHTTP(t, conformance.OverrideHTTP(app, handler))
+		return conformance.ServeHTTP(t, app, conformance.OverrideHTTP(app, handler))
 	}
 }
 

@@ -62,6 +62,15 @@ func (l *EditLock) Register(router gin.IRoutes) {
 	}
 }
 
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router gin.IRoutes, path string) {
+	for _, method := range rest.Methods() {
+		router.Handle(method, path, func(c *gin.Context) {
+			write(c, rest.Script(rest.FromHTTP(c.Writer, c.Request, "", false, nil)))
+		})
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) gin.HandlerFunc {
 	return func(c *gin.Context) { write(c, l.api.Serve(c, route, request(c, "uid"))) }
 }
@@ -85,7 +94,7 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 		req := request(c, param)
 		if cfg.UID != nil {
 			uid, err := cfg.UID(c)
-			req = rest.FromHTTP(c.Request, uid, false, err)
+			req = rest.FromHTTP(c.Writer, c.Request, uid, false, err)
 		}
 		pass, refusal := l.api.Enter(c, req, options)
 		if refusal != nil {
@@ -108,10 +117,10 @@ func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request
 func request(c *gin.Context, param string) rest.Request {
 	uid, ok := c.Params.Get(param)
 	if !ok {
-		return rest.FromHTTP(c.Request, "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(c.Writer, c.Request, "", false, rest.ErrUnknownParameter)
 	}
 	escaped, err := rest.PathParameter(c.Request.URL, uid)
-	return rest.FromHTTP(c.Request, uid, escaped, err)
+	return rest.FromHTTP(c.Writer, c.Request, uid, escaped, err)
 }
 
 func write(c *gin.Context, response *rest.Response) {

@@ -42,7 +42,7 @@ func serve(t *testing.T, app conformance.App) string {
 		outer.Handle(app.Mount+"/", http.StripPrefix(app.Mount, mux))
 		handler = outer
 	}
-	return conformance.ServeHTTP(t, conformance.OverrideHTTP(app, conformance.ObserveHTTP(app, handler)))
+	return conformance.ServeHTTP(t, app, conformance.OverrideHTTP(app, conformance.ObserveHTTP(app, handler)))
 }
 
 func guardConfig(g *conformance.Guard) nethttpmw.GuardConfig {

@@ -69,24 +69,34 @@ type methodRouter interface {
 // pattern without one would conflict with the application's "GET /".
 func (l *EditLock) Register(router Router) {
 	for _, endpoint := range l.api.Endpoints("{uid}") {
-		handler := l.serve(endpoint.Route)
-		for _, method := range rest.Methods() {
-			if r, ok := router.(methodRouter); ok {
-				r.Method(method, endpoint.Path, handler)
-				continue
-			}
-			pattern := method + " " + endpoint.Path
-			if strings.HasSuffix(pattern, "/") {
-				pattern += "{$}" // without it, a ServeMux matches whatever lies below as well
-			}
-			router.Handle(pattern, handler)
+		register(router, endpoint.Path, l.serve(endpoint.Route))
+	}
+}
+
+// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router Router, path string) {
+	register(router, path, func(w http.ResponseWriter, r *http.Request) {
+		write(w, r, rest.Script(rest.FromHTTP(w, r, "", false, nil)))
+	})
+}
+
+func register(router Router, path string, handler http.HandlerFunc) {
+	for _, method := range rest.Methods() {
+		if r, ok := router.(methodRouter); ok {
+			r.Method(method, path, handler)
+			continue
 		}
+		pattern := method + " " + path
+		if strings.HasSuffix(pattern, "/") {
+			pattern += "{$}" // without it, a ServeMux matches whatever lies below as well
+		}
+		router.Handle(pattern, handler)
 	}
 }
 
 func (l *EditLock) serve(route rest.Route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		write(w, r, l.api.Serve(r, route, request(r, "uid")))
+		write(w, r, l.api.Serve(r, route, request(w, r, "uid")))
 	}
 }
 
@@ -107,10 +117,10 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 				next.ServeHTTP(w, r)
 				return
 			}
-			req := request(r, param)
+			req := request(w, r, param)
 			if cfg.UID != nil {
 				uid, err := cfg.UID(r)
-				req = rest.FromHTTP(r, uid, false, err)
+				req = rest.FromHTTP(w, r, uid, false, err)
 			}
 			pass, refusal := l.api.Enter(r, req, options)
 			if refusal != nil {
@@ -135,13 +145,13 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Context()) }
 
 // request reads the path parameter, which a ServeMux has unescaped and chi only sometimes.
-func request(r *http.Request, param string) rest.Request {
+func request(w http.ResponseWriter, r *http.Request, param string) rest.Request {
 	uid := r.PathValue(param)
 	if uid == "" && !strings.Contains(r.Pattern, "{"+param+"}") && !strings.Contains(r.Pattern, "{"+param+"...}") {
-		return rest.FromHTTP(r, "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(w, r, "", false, rest.ErrUnknownParameter)
 	}
 	escaped, err := rest.PathParameter(r.URL, uid)
-	return rest.FromHTTP(r, uid, escaped, err)
+	return rest.FromHTTP(w, r, uid, escaped, err)
 }
 
 func write(w http.ResponseWriter, r *http.Request, response *rest.Response) {

@@ -64,6 +64,9 @@ type App struct {
 	// method.
 	MethodOverride bool
 
+	// ServerTimeout is the server's timeout for reading a request and for writing an answer. 0: none.
+	ServerTimeout time.Duration
+
 	// OnError is a custom error handler: it answers what the framework, or a handler that reports an
 	// error, would have answered. Nil: the framework's own.
 	OnError func(err error) (status int, body string)

@@ -27,7 +27,7 @@ type backend struct {
 	// open gives a case its store.
 	open func(t *testing.T) *store
 	// hang gives it one that accepts connections and never answers until resume; nil where that cannot be had.
-	hang func(t *testing.T) (s *store, resume func())
+	hang func(t *testing.T) (s *store, resume, pause func())
 	// gone gives it one whose server has ended.
 	gone func(t *testing.T) *store
 	// refusing gives it one whose server answers every command with an error of its own; nil as above.
@@ -102,11 +102,11 @@ func redisBackend(t *testing.T) backend {
 			t.Helper()
 			return open(t, shared)
 		},
-		hang: func(t *testing.T) (*store, func()) {
+		hang: func(t *testing.T) (s *store, resume, pause func()) {
 			t.Helper()
 			server := redistest.Start(t)
 			server.Pause()
-			return open(t, server), server.Resume
+			return open(t, server), server.Resume, server.Pause
 		},
 		gone: func(t *testing.T) *store {
 			t.Helper()

@@ -121,7 +121,7 @@ func TestFaultyAdapter(t *testing.T) {
 		Cannot: map[conformance.Ability]string{conformance.HandlerErrors: "an http.Handler returns nothing"},
 		Serve: func(t *testing.T, app conformance.App) string {
 			inner := application(t, app)
-			return conformance.ServeHTTP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			return conformance.ServeHTTP(t, conformance.App{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				faults[i].serve(inner, w, r)
 			}))
 		},

@@ -35,5 +35,4 @@
 // # What it leaves out
 //
 // What a framework cannot do is said in [Adapter.Cannot], with the reason, and appears as a skipped test.
-// Waiting (Prefer: wait=N) is compared only where the answer comes at once.
 package conformance

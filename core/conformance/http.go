@@ -14,12 +14,14 @@ import (
 
 // ServeHTTP starts a net/http server for the handler and returns its host:port, for the adapters whose
 // framework is an http.Handler. It ends with t.
-func ServeHTTP(t *testing.T, handler http.Handler) string {
+func ServeHTTP(t *testing.T, app App, handler http.Handler) string {
 	t.Helper()
 	listener := Listen(t)
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: patience,
+		ReadTimeout:       app.ServerTimeout,
+		WriteTimeout:      app.ServerTimeout,
 		ErrorLog:          log.New(io.Discard, "", 0), // panics are part of the suite
 	}
 	done := make(chan error, 1)

@@ -20,7 +20,7 @@ var outageCases = group{"when Redis cannot answer", []testCase{
 		outage(b, b.backend.gone(b.T))
 	}},
 	{"hanging: 503 inside the time limit, and back to work after", real, func(b *bench) {
-		store, resume := b.backend.hang(b.T)
+		store, resume, _ := b.backend.hang(b.T)
 		s := outage(b, store)
 		resume()
 		ann := s.as("1")
@@ -129,7 +129,7 @@ func lostRelease(b *bench) {
 
 // disconnectInAcquire: Redis hangs while the client gives up.
 func disconnectInAcquire(b *bench) {
-	store, resume := b.backend.hang(b.T)
+	store, resume, _ := b.backend.hang(b.T)
 	asked := make(chan struct{}, 1)
 	s := b.serveOn(store, core.Options{Timeout: timeout}, func(app *App) {
 		app.TTL = 500 * time.Millisecond

@@ -41,7 +41,7 @@ func TestTwoAdaptersShareTheLock(t *testing.T) {
 	e := echo.New()
 	echoLock.Register(e)
 	e.PUT("/drafts/:uid", func(c echo.Context) error { return c.NoContent(http.StatusNoContent) }, echoLock.Guard("uid"))
-	onEcho := "http://" + conformance.ServeHTTP(t, e)
+	onEcho := "http://" + conformance.ServeHTTP(t, conformance.App{}, e)
 
 	fiberLock, err := fibermw.New(locker(), fibermw.Config{User: func(c *fiber.Ctx) core.User {
 		return core.User{ID: core.ID(c.Get("X-User-ID"))}

@@ -162,7 +162,7 @@ func (c *Cluster) MasterOf(key string) *Server {
 	return master
 }
 
-// ReplicaOf is the master's replica, once it is in sync.
+// ReplicaOf is the master's replica, once it could take over.
 func (c *Cluster) ReplicaOf(master *Server) *Server {
 	c.t.Helper()
 	var replica *Server
@@ -172,10 +172,18 @@ func (c *Cluster) ReplicaOf(master *Server) *Server {
 			if err != nil {
 				return err
 			}
-			if members[0].master == c.ids[master] {
-				replica = s
-				return s.inSync(ctx)
+			if members[0].master != c.ids[master] {
+				continue
 			}
+			// A node that was paused may read old news last, and so believe that its master is a replica
+			// without slots. Should the master die now, the node would never stand for election.
+			for _, m := range members {
+				if m.id == c.ids[master] && len(m.slots) == 0 {
+					return fmt.Errorf("%s does not know its master's slots", s.Addr)
+				}
+			}
+			replica = s
+			return s.inSync(ctx)
 		}
 		return errors.New("no node that answers replicates it")
 	})

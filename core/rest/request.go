@@ -32,10 +32,14 @@ type Request struct {
 	Header func(name string) []string
 	// Body reads the body, at most limit bytes of it.
 	Body func(limit int) ([]byte, error)
+	// Extend sees to it that an answer which is written after d still reaches the client, whatever the
+	// server's timeouts are, and returns how long the answer may wait: d, or less where the framework
+	// cannot do that. Nil: d.
+	Extend func(d time.Duration) time.Duration
 }
 
 // FromHTTP reads a net/http request, for the adapters whose framework is built on it.
-func FromHTTP(r *http.Request, uid string, escaped bool, uidErr error) Request {
+func FromHTTP(w http.ResponseWriter, r *http.Request, uid string, escaped bool, uidErr error) Request {
 	return Request{
 		Context: r.Context(), Method: r.Method, Host: r.Host,
 		UID: uid, Escaped: escaped, UIDErr: uidErr,
@@ -44,7 +48,30 @@ func FromHTTP(r *http.Request, uid string, escaped bool, uidErr error) Request {
 		Body: func(limit int) ([]byte, error) {
 			return io.ReadAll(io.LimitReader(r.Body, int64(limit)))
 		},
+		Extend: func(d time.Duration) time.Duration { return extend(w, r, d) },
 	}
+}
+
+// writeTime is left for writing an answer after it has waited.
+const writeTime = 5 * time.Second
+
+// extend moves the deadlines of the connection, which net/http sets anew for the next request. The one for
+// reading counts too: when it passes, net/http cancels the request's context.
+func extend(w http.ResponseWriter, r *http.Request, d time.Duration) time.Duration {
+	controller, until := http.NewResponseController(w), time.Now().Add(d+writeTime)
+	err := errors.Join(controller.SetWriteDeadline(until), controller.SetReadDeadline(until))
+	if err == nil {
+		return d
+	}
+	// A middleware hides the connection, so the wait must fit into the server's own timeouts.
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		for _, timeout := range []time.Duration{server.WriteTimeout, server.ReadTimeout} {
+			if timeout > 0 {
+				d = min(d, timeout/2)
+			}
+		}
+	}
+	return d
 }
 
 // PathParameter tells how a router gave a path parameter: still escaped as it came in the URL, or unescaped.
@@ -237,6 +264,27 @@ func (r *Request) noneMatch(etag string) bool {
 		}
 	}
 	return false
+}
+
+// preferWait is how long the client would wait for a change (RFC 7240, 4.3), at most MaxWait; 0 if it would
+// not. A preference that makes no sense is ignored, as that RFC has it.
+func (r *Request) preferWait() time.Duration {
+	for _, line := range r.Header("Prefer") {
+		for preference := range strings.SplitSeq(line, ",") {
+			preference, _, _ = strings.Cut(preference, ";")
+			name, value, _ := strings.Cut(preference, "=")
+			if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+				continue
+			}
+			value = strings.Trim(strings.TrimSpace(value), `"`)
+			seconds, err := strconv.ParseUint(value, 10, 64)
+			if err != nil && !errors.Is(err, strconv.ErrRange) {
+				return 0
+			}
+			return time.Duration(min(seconds, uint64(MaxWait/time.Second))) * time.Second // the first counts
+		}
+	}
+	return 0
 }
 
 // crossSite asks net/http's rule for requests that would change something: Sec-Fetch-Site, else Origin

@@ -26,6 +26,13 @@ const (
 	MaxTakeoverBody = 4096 // bytes
 )
 
+// Limits of the contract's section "Waiting".
+const (
+	MaxWait                  = 25 * time.Second
+	DefaultMaxWaiters        = 4096
+	DefaultMaxWaitersPerUser = 32
+)
+
 // ErrUnknownParameter is a set-up fault: the route has no path parameter of the name that the guard was
 // given. It is answered with 500, and the handler does not run.
 var ErrUnknownParameter = errors.New("editlock: the route has no such path parameter")
@@ -65,6 +72,10 @@ type Config[C any] struct {
 	// "https://admin.example.com". Name the public origin here if a proxy changes the Host header.
 	// Optional. Default: none.
 	TrustedOrigins []string
+
+	// MaxWaiters and MaxWaitersPerUser bound how many requests with "Prefer: wait" wait at a time; beyond
+	// them the answer comes at once. Optional. Default: 4096 and 32.
+	MaxWaiters, MaxWaitersPerUser int
 }
 
 // API answers the requests of one set of lock routes and of the guards that belong to them.
@@ -72,6 +83,7 @@ type API[C any] struct {
 	locker *core.Locker
 	config Config[C]
 	origin *http.CrossOriginProtection
+	waits  *waits
 }
 
 // New returns the API of a locker. A nil locker, a missing User hook, or a path, TTL or origin out of its
@@ -82,6 +94,12 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	}
 	if config.TTL == 0 {
 		config.TTL = core.DefaultTTL
+	}
+	if config.MaxWaiters == 0 {
+		config.MaxWaiters = DefaultMaxWaiters
+	}
+	if config.MaxWaitersPerUser == 0 {
+		config.MaxWaitersPerUser = DefaultMaxWaitersPerUser
 	}
 	invalid := func(format string, args ...any) (*API[C], error) {
 		return nil, fmt.Errorf("%w: "+format, append([]any{core.ErrInvalidOptions}, args...)...)
@@ -96,8 +114,13 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 		return invalid("Path %q must begin with '/', not end with one, and have no parameters", config.Path)
 	case config.TTL < core.MinTTL || config.TTL > core.MaxTTL:
 		return invalid("TTL %v is not within %v and %v", config.TTL, core.MinTTL, core.MaxTTL)
+	case config.MaxWaiters < 0 || config.MaxWaitersPerUser < 0:
+		return invalid("a negative number of waiters")
 	}
-	api := &API[C]{locker: locker, config: config, origin: http.NewCrossOriginProtection()}
+	api := &API[C]{
+		locker: locker, config: config, origin: http.NewCrossOriginProtection(),
+		waits: newWaits(config.MaxWaiters, config.MaxWaitersPerUser),
+	}
 	for _, origin := range config.TrustedOrigins {
 		if err := api.origin.AddTrustedOrigin(origin); err != nil {
 			return invalid("TrustedOrigins: %v", err)

@@ -61,8 +61,7 @@ func (a *API[C]) Serve(c C, route Route, r Request) *Response {
 // then what only Redis can tell.
 func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 	if !slices.Contains(allowed[route], r.Method) {
-		return refuse(http.StatusMethodNotAllowed, "Method is not allowed", nil,
-			Field{"Allow", strings.Join(allowed[route], ", ")})
+		return methodNotAllowed(allowed[route]...)
 	}
 	if !safe(r.Method) {
 		if refusal := a.crossSite(r); refusal != nil {
@@ -85,6 +84,10 @@ func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 	default:
 		return a.status(c, user, r)
 	}
+}
+
+func methodNotAllowed(allowed ...string) *Response {
+	return refuse(http.StatusMethodNotAllowed, "Method is not allowed", nil, Field{"Allow", strings.Join(allowed, ", ")})
 }
 
 // safe are the methods that change nothing (RFC 9110, 9.2.1).
@@ -224,24 +227,35 @@ func (a *API[C]) bulk(c C, user core.User, r *Request) *Response {
 	})
 }
 
-// look answers a GET or HEAD with what is true of the uids now.
+// look answers a GET or HEAD with what is true of the uids: now, or at the first change if the client would
+// wait for one.
 func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func([]view) []byte) *Response {
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return refusal
+	}
+	if wait := mayWait(r); wait > 0 && a.waits.enter(user.ID) {
+		defer a.waits.leave(user.ID)
+		return a.await(c, user, r, uids, body, wait)
 	}
 	states, err := a.locker.Status(r.Context, uids...)
 	if err != nil {
 		return unavailable(err)
 	}
+	response, _ := a.answer(c, user, r, states, body)
+	return response
+}
+
+// answer is the 200 with the states, or the 304 if the client knows them.
+func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, body func([]view) []byte) (response *Response, known bool) {
 	views := make([]view, len(states))
 	for i, s := range states {
 		views[i] = a.view(c, user, s)
 	}
 	tag := Field{"ETag", entityTag(views)}
 	if r.noneMatch(tag.Value) {
-		return empty(http.StatusNotModified, tag, expiresIn(soonest(states)))
+		return empty(http.StatusNotModified, tag, expiresIn(soonest(states))), true
 	}
-	return document(http.StatusOK, body(views), tag)
+	return document(http.StatusOK, body(views), tag), false
 }
 
 // soonest is when the first of the locks can end; 0 when none is held.
@@ -289,6 +303,8 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 		return notYours()
 	case errors.Is(err, core.ErrSessionEnded):
 		return refuse(http.StatusGone, "Session has ended", err)
+	case errors.Is(err, core.ErrTooManyLocks):
+		return refuse(http.StatusTooManyRequests, "Too many locks", err)
 	default:
 		return unavailable(err)
 	}

@@ -57,7 +57,7 @@ func serve(t *testing.T, app conformance.App) string {
 	if app.Mount != "" {
 		r.Mount(app.Mount, inner)
 	}
-	return conformance.ServeHTTP(t, r)
+	return conformance.ServeHTTP(t, app, r)
 }
 
 func guardConfig(g *conformance.Guard) nethttpmw.GuardConfig {

@@ -1,0 +1,401 @@
+// EditLock is one page's part of an edit lock: it acquires, renews, notices a loss and releases.
+//
+// The rule: a page may be typed into while state is 'held', and only a 423 or a 412 ends that. Silence
+// does not: the fence sent with every save lets the server refuse it once anybody else has held the
+// lock. How to use it is in editlock.d.ts.
+
+/** @import {Detail, Options, Reason, State} from './editlock.js' */
+
+const SECOND = 1000;
+const TICKER = 'editlock-ticker';
+
+// The larger difference: one clock may stand still during sleep, the other can be set back.
+const stopwatch = ({ performance, Date } = globalThis) => {
+  const now = performance.now(), date = Date.now();
+  return () => Math.max(performance.now() - now, Date.now() - date);
+};
+
+// The file is its own worker, for a hidden page's timers stall for a minute, and default-src 'self'
+// refuses a blob. It looks every second: a long timer stands still during sleep.
+if (!globalThis.document && globalThis.self?.name === TICKER) {
+  let id = 0;
+  globalThis.onmessage = ({ data }) => {
+    clearInterval(id);
+    const age = stopwatch();
+    id = setInterval(() => {
+      if (age() < data) return;
+      clearInterval(id);
+      postMessage(0);
+    }, Math.min(data, SECOND));
+  };
+}
+
+export class EditLock extends EventTarget {
+  /** @type {State} */
+  state = 'idle';
+  /** @type {Reason} */
+  reason = null;
+  /** @type {number | null} */
+  fence = null;
+  online = true;
+
+  #url;
+  #options;
+  #window;
+  #closed = new AbortController();
+  #mode = 'rest'; // what to ask: nothing, POST ('hold') or GET ('watch')
+  #wanted = false;
+  #taking = false; // the next POST is a takeover
+  #fresh = false; // the next POST goes without If-Match
+  #renamed = false; // after a 410
+  #away = false; // after pagehide
+  #expired = false;
+  #session = ''; // named only while a claim may exist
+  #etag = '';
+  #timeout = 0;
+  #failures = 0;
+  #sent = () => Infinity;
+  #due = () => 0;
+  #input;
+  #age;
+  /** @type {any} the status last seen, counted from #age */
+  #info = {};
+  /** @type {any} under way: an answer to any other is too late */
+  #request;
+  /** @type {any} */
+  #pending;
+  /** @type {any} */
+  #settle;
+  /** @type {any} */
+  #timer;
+  /** @type {any} */
+  #worker;
+
+  /** @param {string} url @param {Options} [options] */
+  constructor(url, options = {}) {
+    super();
+    const { window = globalThis, worker = import.meta.url, idleAfter = 1800 * SECOND } = options;
+    this.#url = url.replace(/\/*$/, '/');
+    this.#options = { ...options, worker, idleAfter };
+    this.#window = window;
+    this.#age = this.#input = this.#clock();
+
+    /** @param {string} types @param {(event: any) => void} listener */
+    const on = (types, listener) => types.split(' ').forEach((type) =>
+      window.addEventListener(type, listener, { signal: this.#closed.signal, capture: true }));
+    on('input keydown pointerdown', () => this.touch());
+    on('online offline resume', () => this.#look());
+    on('visibilitychange', () => {
+      if (this.#visible()) this.#look();
+      else if (this.#mode === 'watch') this.#cut();
+    });
+    // Not unload or beforeunload: they keep a page out of the back-forward cache.
+    on('pagehide', () => {
+      this.#cut();
+      this.#silence();
+      this.#end({ 'Lock-Linger': '3' });
+      this.#away = this.#expired = true;
+      this.#sent = () => Infinity;
+    });
+    on('pageshow', ({ persisted }) => (persisted || this.#away) && this.#look());
+  }
+
+  get holder() {
+    const { locked, user_id: id = null, user_name: name = null } = this.#info;
+    return locked ? { id, name } : null;
+  }
+  get canTakeOver() { return !!this.#info.can_take_over; }
+  get heldFor() { return this.#info.locked && this.#info.held_ms + this.#age() || 0; }
+  get expiresIn() { return Math.max(0, this.#info.expires_in_ms - this.#age()) || 0; }
+  get sessions() {
+    return this.#info.mine ? this.#info.sessions - (this.state === 'held' ? 1 : 0) : 0;
+  }
+
+  acquire({ fresh = false } = {}) {
+    this.touch();
+    this.#wanted = true;
+    // Who asks again after a loss was told of it and has loaded the newer text.
+    this.#fresh ||= fresh || this.state === 'lost';
+    return this.#begin('hold');
+  }
+
+  takeOver() {
+    if (this.state === 'held') return this.acquire();
+    this.#cut();
+    this.#taking = true;
+    return this.acquire({ fresh: true });
+  }
+
+  watch() {
+    return this.#mode === 'rest' ? this.#begin('watch') : this.#pending ?? Promise.resolve(this.state);
+  }
+
+  release() { return this.#leave('released'); }
+
+  close() {
+    const ended = this.release();
+    this.#closed.abort();
+    return ended;
+  }
+
+  touch() { this.#input = this.#clock(); }
+
+  saveHeaders() {
+    return {
+      ...(this.fence && { 'Lock-Fence': `${this.fence}` }),
+      ...(this.#session && { 'Lock-Session': this.#session }),
+    };
+  }
+
+  /** @param {{status: number}} response */
+  afterSave({ status }) {
+    if (this.state !== 'held' || (status !== 412 && status !== 423)) return Promise.resolve(this.state);
+    // The save may be older than this hold: a renewal decides, but not one that may be older still.
+    this.#cut();
+    return this.#begin('hold');
+  }
+
+  #begin(mode = '') {
+    if (this.#closed.signal.aborted) return Promise.resolve(this.state);
+    if (this.#mode === 'watch') this.#cut();
+    this.#mode = mode;
+    this.#plan(0);
+    const pending = this.#pending ??= new Promise((settle) => { this.#settle = settle; });
+    this.#step();
+    return pending;
+  }
+
+  /** @param {Reason} reason */
+  #leave(reason) {
+    this.#cut();
+    this.#silence();
+    this.#mode = 'rest';
+    this.#wanted = this.#taking = this.#fresh = false;
+    if (this.state === 'lost') this.fence = null;
+    this.#info = {};
+    this.#etag = '';
+    const ended = this.#end();
+    this.#to('idle', this.state === 'idle' ? '' : 'released', { reason });
+    return ended;
+  }
+
+  // By name, so that a POST still under way is refused and leaves no orphan behind.
+  async #end(headers = {}) {
+    const session = this.#session;
+    this.#session = '';
+    try {
+      if (session) await this.#fetch('DELETE', '', { 'Lock-Session': session, ...headers }, { keepalive: true });
+    } catch {
+      // The timeout ends the claim.
+    }
+  }
+
+  async #fetch(method = '', path = '', headers = {}, more = {}) {
+    const { fetch = this.#window.fetch, headers: own } = this.#options;
+    return fetch(this.#url + path, {
+      ...more, method, headers: { ...(typeof own === 'function' ? own() : own), ...headers },
+    });
+  }
+
+  #clock() { return stopwatch(this.#window); }
+  #visible() { return this.#window.document.visibilityState !== 'hidden'; }
+  #plan(ms = 0, age = this.#clock()) { this.#due = () => ms - age(); }
+
+  #cut() {
+    this.#request?.abort.abort();
+    this.#request = null;
+  }
+
+  #silence() {
+    this.#window.clearTimeout(this.#timer);
+    this.#worker?.terminate();
+    this.#worker = undefined;
+  }
+
+  // Such events come in bunches.
+  #look() {
+    if (this.#away) this.touch();
+    this.#away = false;
+    this.#failures = 0;
+    if (this.#mode === 'watch') this.#cut();
+    this.#plan(this.online ? SECOND - this.#sent() : 0);
+    this.#step();
+  }
+
+  // Does what is due by the clock and sets the alarm for the next; may be called at any time.
+  #step() {
+    if (this.#away || this.#closed.signal.aborted) return;
+    if (this.#request?.left() <= 0) {
+      const { taking } = this.#request;
+      this.#cut();
+      this.#trouble({ taking }, true);
+    }
+    if (this.state === 'held' && !this.#expired && this.#age() >= this.#timeout) {
+      this.#expired = true;
+      this.#emit('expired');
+    }
+    // Idle ends a live hold only: after a sleep the page first learns whether it was lost.
+    const held = this.state === 'held', live = held && !this.#expired;
+    const idle = this.#options.idleAfter - this.#input();
+    if (live && idle <= 0) return void this.#leave('idle');
+
+    const active = this.#mode === 'hold' || (this.#mode === 'watch' && this.#visible());
+    if (active && !this.#request && this.#due() <= 0) this.#run();
+    const ms = Math.max(0, Math.min(
+      this.#request?.left() ?? (active ? this.#due() : Infinity),
+      live ? Math.min(idle, this.#timeout - this.#age()) : Infinity,
+    ));
+    if (!held) this.#silence();
+    this.#window.clearTimeout(this.#timer);
+    if (ms === Infinity) return;
+    this.#timer = this.#window.setTimeout(() => this.#step(), Math.min(ms, 2 ** 31 - 1));
+    if (!held) return;
+    try {
+      const { worker } = this.#options;
+      if (worker && this.#worker === undefined) {
+        this.#worker = new this.#window.Worker(worker, { type: 'module', name: TICKER });
+        this.#worker.onmessage = () => this.#step();
+      }
+      this.#worker?.postMessage(ms);
+    } catch {
+      this.#worker = null; // the page's timer has to do
+    }
+  }
+
+  async #run() {
+    const hold = this.#mode === 'hold', taking = this.#taking;
+    const age = this.#clock(), abort = new AbortController();
+    const limit = SECOND * (hold ? Math.min(10, Math.max(2, this.#timeout / 3 / SECOND || 10)) : 35);
+    /** @type {any} */
+    const request = this.#request = { taking, age, abort, left: () => limit - age() };
+    this.#sent = age;
+    this.#taking = false;
+    /** @type {Record<string, string>} */
+    const headers = {};
+    if (hold) {
+      // Not crypto.randomUUID, undefined on plain http; not sessionStorage, which window.open copies.
+      headers['Lock-Session'] = this.#session ||= crypto.getRandomValues(new Uint32Array(4)).join('-');
+      if (taking) headers['Content-Type'] = 'application/json';
+      else if (this.fence && !this.#fresh) headers['If-Match'] = `"${this.fence}"`;
+    } else if (this.#etag) {
+      headers['If-None-Match'] = this.#etag;
+      headers.Prefer = 'wait=25';
+    }
+    try {
+      const response = await this.#fetch(hold ? 'POST' : 'GET', taking ? 'takeover/' : '', headers, {
+        signal: abort.signal, ...(taking && { body: JSON.stringify({ fence: this.#info.fence || 1 }) }),
+      });
+      request.headers = response.headers;
+      request.data = await response.json().catch(() => null);
+      // A log-in page or a captive portal is no answer.
+      const { status } = response;
+      if (request.data?.expires_in_ms >= 0 || (status !== 200 && status !== 409)) request.status = status;
+    } catch {
+      // No answer either.
+    }
+    if (this.#request !== request) return;
+    this.#request = null;
+
+    const { status } = request;
+    const known = status < 500 && status !== 429 && status !== 408;
+    const back = known && !this.online;
+    if (known) {
+      this.online = true;
+      this.#failures = 0;
+    }
+    if (!known) this.#trouble(request, true);
+    else if (hold) this.#posted(request);
+    else this.#got(request);
+    if (back) this.#emit('online');
+    this.#step();
+  }
+
+  /** @param {any} answer */
+  #posted(answer) {
+    const { status, data, headers, age } = answer;
+    const held = this.state === 'held', renamed = this.#renamed;
+    this.#renamed = false;
+    if (status === 200) {
+      const resumed = data.fence === this.fence;
+      this.fence = data.fence;
+      this.#timeout = data.expires_in_ms;
+      this.#fresh = this.#expired = false;
+      this.#info = { ...data, locked: true, mine: true };
+      this.#age = age; // from before it was sent: never longer than the server's count
+      this.#plan(Math.max(this.#timeout / 3, SECOND / 4), age);
+      this.#to('held', held ? 'renewed' : 'acquired', { resumed });
+    } else if (status === 410 && !renamed) {
+      this.#renamed = true;
+      this.#session = '';
+      this.#taking = answer.taking;
+      this.#plan(0);
+    } else if (status === 423 || status === 412 || status === 409) {
+      this.#session = this.#etag = '';
+      this.#mode = 'watch';
+      this.#plan(0);
+      this.#age = age;
+      this.#info = status !== 423 ? data ?? {} : {
+        locked: true, user_id: data?.user_id,
+        fence: +headers.get('Lock-Fence'), expires_in_ms: +headers.get('Lock-Expires-In'),
+      };
+      const state = held || status === 412 ? 'lost' : 'denied';
+      const reason = state !== 'lost' ? null : status === 423 ? 'taken' : data?.fence ? 'moved' : 'forgotten';
+      this.#to(state, state, { reason });
+    } else this.#trouble(answer);
+  }
+
+  /** @param {any} answer */
+  #got(answer) {
+    const { status, data, headers, age } = answer;
+    if (status !== 200 && status !== 304) return this.#trouble(answer);
+    const waited = headers.get('Preference-Applied'), first = !this.#etag;
+    this.#etag = headers.get('ETag') ?? '';
+    // The first look brings the ETag to wait with; after it, never more than once a second.
+    this.#plan(first && this.#etag ? 0 : SECOND * (waited ? 1 : 1 + Math.random()), age);
+
+    const old = this.#info;
+    this.#info = data ?? { ...old, held_ms: this.heldFor, expires_in_ms: +headers.get('Lock-Expires-In') };
+    this.#age = waited ? this.#clock() : age; // after a wait, the state is as old as the answer
+    const blocked = this.#info.locked && !this.#info.mine;
+    if (!blocked && this.#wanted && this.#options.autoAcquire && this.state === 'denied' &&
+      this.#input() < this.#options.idleAfter) {
+      this.#mode = 'hold';
+      return this.#plan(0);
+    }
+    // A loss stays one, whoever has the lock now: the text in the page is old.
+    const state = this.state === 'lost' ? 'lost' : blocked ? 'denied' : 'free';
+    const turned = state !== this.state || !blocked !== !(old.locked && !old.mine);
+    this.#to(state, turned ? (blocked ? 'denied' : 'freed') : data ? 'updated' : '');
+  }
+
+  /** @param {any} answer */
+  #trouble({ status = 0, data, headers, taking }, soft = false) {
+    const type = !soft ? (taking && status === 403 ? 'forbidden' : 'error') : this.online ? 'offline' : '';
+    const retryIn = SECOND * ((+headers?.get('Retry-After') || 0) +
+      (soft ? Math.min(30, 2 ** this.#failures++) : 60) * (0.5 + Math.random() / 2));
+    this.#plan(retryIn);
+    if (soft) this.online = false;
+    // A refusal ends an attempt, and nobody takes over twice by accident; a hold is worth asking on.
+    if (this.state !== 'held' && (!soft || taking)) {
+      this.#mode = this.state === 'idle' ? 'rest' : 'watch';
+      this.#fresh = false;
+    }
+    this.#to(this.state, type, { status, message: data?.message, retryIn });
+  }
+
+  /** @param {State} state @param {Detail['type'] | ''} type @param {Partial<Detail>} [more] */
+  #to(state, type, more) {
+    if (state !== this.state) this.reason = more?.reason ?? null;
+    if (state === 'denied') this.fence = null; // who waits loads the text when the turn comes
+    this.state = state;
+    this.#settle?.(state);
+    this.#settle = this.#pending = null;
+    if (type) this.#emit(type, more);
+  }
+
+  /** @param {Detail['type']} type @param {Partial<Detail>} [more] */
+  #emit(type, more) {
+    const { state, reason } = this;
+    this.dispatchEvent(new CustomEvent('change', { detail: { ...more, type, state, reason } }));
+  }
+}

@@ -1,0 +1,24 @@
+package rest
+
+import (
+	"net/http"
+
+	"github.com/editlock/editlock/core/browser"
+)
+
+// ScriptPath is where an adapter serves the browser's module, unless it is told otherwise.
+const ScriptPath = "/" + browser.Filename
+
+// Script answers a request for the browser's module, editlock.js.
+func Script(r Request) *Response {
+	header := []Field{{"Cache-Control", browser.CacheControl}, {"ETag", browser.ETag()}}
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		return methodNotAllowed(http.MethodGet, http.MethodHead)
+	case r.noneMatch(browser.ETag()):
+		return &Response{Status: http.StatusNotModified, Header: header}
+	default:
+		header = append(header, Field{"Content-Type", browser.ContentType}, Field{"X-Content-Type-Options", "nosniff"})
+		return &Response{Status: http.StatusOK, Header: header, Body: browser.Script()}
+	}
+}

@@ -1,0 +1,84 @@
+package rest
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/editlock/editlock/core"
+)
+
+// mayWait is how long the answer may wait: 0 when the client does not ask for it, or knows no state that a
+// change could differ from.
+func mayWait(r *Request) time.Duration {
+	wait := r.preferWait()
+	if wait == 0 || len(r.Header("If-None-Match")) == 0 {
+		return 0
+	}
+	if r.Extend != nil {
+		wait = r.Extend(wait).Truncate(time.Second)
+	}
+	return wait
+}
+
+// await answers at the first change of hands that the client does not know, or with 304 after the wait;
+// with 503 as soon as Redis cannot tell, and with what is known when the server shuts down.
+func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body func([]view) []byte, wait time.Duration) *Response {
+	ctx, cancel := context.WithTimeout(r.Context, wait)
+	defer cancel()
+	var states []core.Status
+	var seen time.Time
+	for news, err := range a.locker.Watch(ctx, uids...) {
+		if err != nil {
+			return unavailable(err)
+		}
+		states, seen = news, time.Now()
+		if response, known := a.answer(c, user, r, states, body); !known {
+			return applied(response, wait)
+		}
+	}
+	for i := range states {
+		states[i] = states[i].After(time.Since(seen))
+	}
+	response, _ := a.answer(c, user, r, states, body)
+	return applied(response, wait)
+}
+
+func applied(r *Response, wait time.Duration) *Response {
+	r.Header = append(r.Header, Field{"Preference-Applied", "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)})
+	return r
+}
+
+// waits counts the requests that wait.
+type waits struct {
+	max, maxPerUser int
+	mu              sync.Mutex
+	all             int
+	perUser         map[core.UserID]int
+}
+
+func newWaits(most, mostPerUser int) *waits {
+	return &waits{max: most, maxPerUser: mostPerUser, perUser: make(map[core.UserID]int)}
+}
+
+// enter reports whether one more request of the user may wait; if so, leave ends it.
+func (w *waits) enter(user core.UserID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.all >= w.max || w.perUser[user] >= w.maxPerUser {
+		return false
+	}
+	w.all++
+	w.perUser[user]++
+	return true
+}
+
+func (w *waits) leave(user core.UserID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all--
+	if w.perUser[user]--; w.perUser[user] == 0 {
+		delete(w.perUser, user)
+	}
+}
