@@ -189,7 +189,7 @@ func TestLostReplyLeavesOneHoldAndOneEvent(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	proxy := redistest.StartProxy(t, server.Addr)
-	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), core.Options{})
+	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), core.Options{Timeout: 10 * time.Second})
 	mutex := f.Mutex("d", time.Minute, ann)
 	must(t)(mutex.Acquire(t.Context())) // the server knows the scripts: what is lost below is no NOSCRIPT
 	release(t, mutex, 0)

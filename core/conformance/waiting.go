@@ -138,38 +138,71 @@ func waitUntilShutdown(b *bench) {
 	ann.do("POST", at).want(granted(hold{}))
 }
 
-// crowd lets as many of a user's requests wait as may, and returns when no more of them may.
-func (s *site) crowd(at string) (waiting []*client, told []func() *answer) {
+// crowd lets one more of a user's requests wait than may, and returns when that one was answered at once,
+// so that all the others do wait. Their answers come through the channel.
+func (s *site) crowd(at string) (waiting []*client, answers <-chan *reply) {
 	s.b.Helper()
 	s.as("1").do("GET", at).want(status(free("draft", "null"), "free"))
-	for range rest.DefaultMaxWaitersPerUser {
+	type arrival struct {
+		from *client
+		*reply
+	}
+	all := make(chan arrival)
+	done := make(chan struct{})
+	s.b.Cleanup(func() { close(done) })
+	clients := make(map[*client]bool)
+	for range rest.DefaultMaxWaitersPerUser + 1 {
 		c := s.as("1")
+		clients[c] = true
+		r := request{method: "GET", target: at, header: append(s.b.waits("free", "wait=20"), c.identity...)}
+		c.conn.send(r)
+		go func() {
+			got, err := c.conn.receive(r)
+			if err != nil {
+				return // it went away
+			}
+			select {
+			case all <- arrival{c, got}:
+			case <-done:
+			}
+		}()
+	}
+	first := <-all
+	if first.status != 304 || len(first.values("Preference-Applied")) > 0 {
+		s.b.Fatalf("one waiter too many was answered %d, %v", first.status, first.header)
+	}
+	delete(clients, first.from)
+	for c := range clients {
 		waiting = append(waiting, c)
-		told = append(told, c.begin(request{method: "GET", target: at, header: s.b.waits("free", "wait=20")}))
 	}
-	for began := time.Now(); s.mayWait(at); { // not all of the crowd have arrived yet
-		if time.Since(began) > patience {
-			s.b.Fatal("there is no limit")
+	others := make(chan *reply)
+	go func() {
+		for {
+			select {
+			case a := <-all:
+				select {
+				case others <- a.reply:
+				case <-done:
+				}
+			case <-done:
+				return
+			}
 		}
-	}
-	return waiting, told
-}
-
-// mayWait tells whether one more request of the user has leave to wait.
-func (s *site) mayWait(at string) bool {
-	s.b.Helper()
-	return len(s.as("1").do("GET", at, s.b.waits("free", "wait=1")...).answered(304).values("Preference-Applied")) > 0
+	}()
+	return waiting, others
 }
 
 func waitBeyondTheLimit(b *bench) {
 	s := b.serve()
 	at := s.lock("draft")
-	_, crowd := s.crowd(at)
-	s.as("2").do("GET", at).want(status(free("draft", "null"), "free"))
-	told := s.as("2").begin(request{method: "GET", target: at, header: b.waits("free", "wait=20")})
+	waiting, answers := s.crowd(at)
+	another := s.as("2").begin(request{method: "GET", target: at, header: b.waits("free", "wait=20")})
 	s.as("3").do("POST", at).want(granted(hold{user: "3"}))
-	for _, told := range append(crowd, told) {
-		told().want(applied(status(hold{user: "3"}.object(), "held"), 20))
+	another().want(applied(status(hold{user: "3"}.object(), "held"), 20))
+	for range waiting {
+		if got := <-answers; got.status != 200 || len(got.values("Preference-Applied")) != 1 {
+			b.Fatalf("a waiter was answered %d, %v", got.status, got.header)
+		}
 	}
 }
 
@@ -177,11 +210,16 @@ func waitAndGoAway(b *bench) {
 	b.needs(Disconnects)
 	s := b.serve()
 	at := s.lock("draft")
-	crowd, _ := s.crowd(at)
-	for _, c := range crowd {
+	waiting, _ := s.crowd(at)
+	for _, c := range waiting {
 		c.conn.abandon()
 	}
-	for began := time.Now(); !s.mayWait(at); {
+	began := time.Now()
+	for {
+		got := s.as("1").do("GET", at, s.b.waits("free", "wait=1")...).answered(304)
+		if len(got.values("Preference-Applied")) > 0 {
+			return
+		}
 		if time.Since(began) > patience {
 			b.Fatal("the places of clients that went away are not free")
 		}
