@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math/rand/v2"
 	"sync"
@@ -46,8 +47,11 @@ func (l *Locker) Watch(ctx context.Context, uids ...string) iter.Seq2[[]Status, 
 		}
 		w := l.hub.join(uids)
 		defer l.hub.leave(w)
-		l.hub.awaitSubscription(ctx)
-		states, err := l.hub.first(ctx, w)
+		// The time limit of a call holds for both together.
+		limited, cancel := context.WithTimeout(ctx, l.store.timeout)
+		l.hub.awaitSubscription(limited)
+		states, err := l.hub.first(limited, w)
+		cancel()
 		for yield(states, err) {
 			select {
 			case <-w.news:
@@ -340,17 +344,19 @@ func (h *hub) end() {
 	}
 }
 
-// close ends the subscription and the looks under way.
-func (h *hub) close() error {
+// close ends the subscription and the looks under way, and waits for that until ctx ends: while go-redis
+// connects, nobody can close its subscription.
+func (h *hub) close(ctx context.Context) error {
 	h.cancel()
-	h.mu.Lock()
-	pubsub := h.pubsub
-	h.pubsub = nil
-	h.mu.Unlock()
 	var err error
-	if pubsub != nil {
-		err = pubsub.Close()
+	h.mu.Lock()
+	if pubsub := h.pubsub; pubsub != nil {
+		h.pubsub = nil
+		h.work.Go(func() { err = pubsub.Close() })
 	}
-	h.work.Wait()
+	h.mu.Unlock()
+	if !returns(ctx, h.work.Wait) {
+		return errors.New("editlock: the subscription still waits for the client")
+	}
 	return err
 }

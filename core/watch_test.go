@@ -165,6 +165,37 @@ func TestWatchSaysThatRedisCannotTellAndGoesOn(t *testing.T) {
 	}
 }
 
+func TestWatchAndCloseKeepTheTimeLimitOfARedisThatHangs(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t) // with go-redis's defaults, which wait for 5 s and longer
+	server.Pause()
+	defer server.Resume()
+	const limit = 2 * time.Second
+	locker, err := core.New(client, core.Options{Timeout: limit, OnEvent: func(context.Context, core.Event) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for _, err := range locker.Watch(t.Context(), "d") {
+		if took := time.Since(start); !errors.Is(err, core.ErrUnavailable) || took > limit+limit/4 {
+			t.Errorf("the first look says %v after %v", err, took)
+		}
+		break
+	}
+	start = time.Now()
+	if err := locker.Close(); err == nil {
+		t.Error("Close hides that the subscription still waits for the client")
+	}
+	if took := time.Since(start); took > limit+limit/4 {
+		t.Errorf("Close took %v", took)
+	}
+	server.Resume()
+	if err := locker.Close(); err != nil {
+		t.Errorf("Close, when Redis answers again: %v", err)
+	}
+}
+
 func TestRefusedPublishHarmsNoLock(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
