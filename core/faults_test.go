@@ -141,7 +141,8 @@ func (s *site) client(t *testing.T, kind string) redis.UniversalClient {
 	}
 	return redis.NewClusterClient(&redis.ClusterOptions{
 		Addrs: []string{s.server.Addr}, Dialer: options.Dialer,
-		ContextTimeoutEnabled: options.ContextTimeoutEnabled, DialerRetries: options.DialerRetries, MaxRedirects: 3 * options.DialerRetries,
+		ContextTimeoutEnabled: options.ContextTimeoutEnabled,
+		DialerRetries:         options.DialerRetries, MaxRedirects: 3 * options.DialerRetries,
 		DialTimeout: options.DialTimeout, ReadTimeout: options.ReadTimeout, WriteTimeout: options.WriteTimeout,
 		PoolTimeout: options.PoolTimeout,
 	})
@@ -464,7 +465,8 @@ func sufferLabelled(ctx context.Context, t *testing.T, s *site, kinds []string) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		list[i] = &sufferer{kind: kind, client: client, caller: caller{locker: locker, prefix: kind + "-", fences: make(map[string]int64)}}
+		list[i] = &sufferer{kind: kind, client: client}
+		list[i].caller = caller{locker: locker, prefix: kind + "-", fences: make(map[string]int64)}
 		s.begun[kind], _ = client.(*redis.Client)
 		list[i].prepare(t)
 		list[i].operations = list[i].caller.operations(t)
