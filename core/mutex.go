@@ -130,7 +130,8 @@ func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) 
 	}
 	check := func() (*Lock, error) {
 		return m.decide(ctx, checkScript, options.AcquireIfFree,
-			m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence, flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
+			m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence,
+			flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
 	}
 	if options.AcquireIfFree {
 		return m.counted(ctx, check)
