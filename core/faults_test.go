@@ -362,18 +362,25 @@ func openedOptions(t *testing.T) redis.Options {
 
 // opened is what core.Open makes of a URL. The environment is the process's, so the test that calls this
 // is not parallel; its subtests may be.
-func opened(t *testing.T, url string) (client redis.UniversalClient) {
+func opened(t *testing.T, url string) redis.UniversalClient {
 	t.Helper()
-	t.Run("core.Open", func(t *testing.T) {
-		t.Setenv(core.EnvURL, url)
-		t.Setenv(core.EnvDB, "")
-		var err error
-		if client, err = core.Open(t.Context()); err != nil {
+	for name, value := range map[string]string{core.EnvURL: url, core.EnvDB: ""} {
+		before, was := os.LookupEnv(name)
+		if err := os.Setenv(name, value); err != nil {
 			t.Fatal(err)
 		}
-	})
-	if client == nil {
-		t.FailNow()
+		// Before the parallel subtests begin, which t.Setenv would not allow.
+		defer func() {
+			if was {
+				_ = os.Setenv(name, before)
+			} else {
+				_ = os.Unsetenv(name)
+			}
+		}()
+	}
+	client, err := core.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	return client
