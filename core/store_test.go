@@ -241,7 +241,7 @@ func TestReplicaDecidesNothing(t *testing.T) {
 	f := onRedis(t)
 	mutex := f.Mutex("d", time.Minute, ann)
 	fence := must(t)(mutex.Acquire(t.Context())).Fence
-	if err := f.client.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // demoted
+	if err := f.client.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // demoted
 		t.Fatal(err)
 	}
 	for op, call := range map[string]func() error{
