@@ -124,7 +124,7 @@ func (s *site) client(t *testing.T, kind string) redis.UniversalClient {
 	t.Helper()
 	options := s.own
 	if kind == "default" {
-		options = redis.Options{}
+		options = redis.Options{DialTimeout: 5 * time.Second} // go-redis's default, for the dialer below
 	}
 	options.Addr, options.PoolSize = s.proxy.Addr, s.fault.pool
 	if s.fault.credential {
@@ -167,6 +167,7 @@ type operation struct {
 // caller is who calls through one client.
 type caller struct {
 	locker  *core.Locker
+	setup   *core.Locker     // past the faults, and with patience
 	prefix  string           // of uids, so that callers do not meet
 	fences  map[string]int64 // of what prepare has acquired
 	session string           // of Ann's on "tabbed"
@@ -183,8 +184,8 @@ func (c *caller) prepare(t *testing.T) {
 		if strings.HasPrefix(uid, "his") {
 			owner, other = bob, ann
 		}
-		release(t, c.locker.Mutex(c.prefix+uid, time.Minute, other), 0)
-		mutex := c.locker.Mutex(c.prefix+uid, time.Minute, owner)
+		release(t, c.setup.Mutex(c.prefix+uid, time.Minute, other), 0)
+		mutex := c.setup.Mutex(c.prefix+uid, time.Minute, owner)
 		switch uid {
 		case "free", "free-too", "awaited":
 			release(t, mutex, 0)
@@ -465,6 +466,12 @@ func sufferLabelled(ctx context.Context, t *testing.T, s *site, kinds []string) 
 		recovered  time.Duration // the last operation to work again
 	}
 	quiet := core.Options{OnEvent: func(context.Context, core.Event) {}}
+	patient := quiet
+	patient.Timeout = 20 * time.Second
+	setup, err := core.New(s.admin, patient)
+	if err != nil {
+		t.Fatal(err)
+	}
 	list := make([]*sufferer, len(kinds))
 	for i, kind := range kinds {
 		client := s.client(t, kind)
@@ -473,10 +480,12 @@ func sufferLabelled(ctx context.Context, t *testing.T, s *site, kinds []string) 
 			t.Fatal(err)
 		}
 		list[i] = &sufferer{kind: kind, client: client}
-		list[i].caller = caller{locker: locker, prefix: kind + "-", fences: make(map[string]int64)}
+		list[i].caller = caller{locker: locker, setup: setup, prefix: kind + "-", fences: make(map[string]int64)}
 		s.begun[kind], _ = client.(*redis.Client)
 		list[i].prepare(t)
 		list[i].operations = list[i].caller.operations(t)
+		_, _ = locker.Status(ctx, "d") // a connection is there, and a pipeline's
+		_, _ = locker.Status(ctx, "d", "e")
 	}
 
 	var all sync.WaitGroup
@@ -537,9 +546,10 @@ func sufferLabelled(ctx context.Context, t *testing.T, s *site, kinds []string) 
 	}
 	all.Wait()
 	for _, u := range list {
-		u.prepare(t) // and all is as before
-		if err := errors.Join(u.locker.Close(), u.client.Close()); err != nil {
-			t.Errorf("%s client: closing: %v", u.kind, err)
+		// A client that waits longer than the engine may still wait for a late reply; Close says so then.
+		within(t, 8*time.Second, "the "+u.kind+" client's calls to end", u.locker.Close)
+		if err := u.client.Close(); err != nil {
+			t.Error(err)
 		}
 		t.Logf("figures | %s | %s client | answers within %v | recovers within %v", s.fault.name, u.kind,
 			u.answered.Round(time.Millisecond), u.recovered.Round(time.Millisecond))

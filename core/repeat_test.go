@@ -22,7 +22,7 @@ func TestLostRepliesLeaveOneHoldOneFenceAndOneEvent(t *testing.T) {
 	proxy := redistest.StartProxy(t, server.Addr)
 	direct := newFixture(t, server.Client(t), core.Options{})
 	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), core.Options{})
-	const ttl = 300 * time.Millisecond // short, so that a third of it goes by for the renewal
+	const ttl = time.Minute // prepared with half of it, a renewal is due
 	mine, his := f.Mutex("d", ttl, ann), direct.Mutex("d", time.Minute, bob)
 	held := func(ttl time.Duration) {
 		t.Helper()
