@@ -408,3 +408,32 @@ func TestLocksSurviveTheFailoversOfACluster(t *testing.T) {
 		}
 	})
 }
+
+func TestNewFenceIsAboveThoseThatAFailoverLost(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t)
+	replica := redistest.Start(t, "--replicaof "+strings.Replace(master.Addr, ":", " ", 1))
+	awaitReplica(t, master)
+	before, after := quietly(t, master.Client(t)), quietly(t, replica.Client(t))
+	const uid = "d"
+	k := keep(t, before, uid, master)
+	kept := k.fence
+	// The replica is promoted with Ann's hold, and what happens on the old master from here on is lost.
+	if err := replica.Client(t).ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	mutex := func(l *core.Locker, user core.User) *core.Mutex { return l.Mutex(uid, time.Minute, user) }
+	release(t, mutex(before, ann), 0)
+	lost := must(t)(mutex(before, bob).Acquire(t.Context())).Fence
+
+	release(t, mutex(after, ann), 0)
+	// The one case in which a fence falls: Redis does not know that Bob was there.
+	if again := must(t)(mutex(after, ann).Acquire(t.Context())).Fence; again != kept || again >= lost {
+		t.Errorf("Ann resumes %d, her fence was %d and Bob's, which was lost, %d", again, kept, lost)
+	}
+	release(t, mutex(after, ann), 0)
+	carl := core.User{ID: core.ID("carl")}
+	if fence := must(t)(mutex(after, carl).Acquire(t.Context())).Fence; fence <= lost {
+		t.Errorf("the new fence %d is not above %d, which was lost", fence, lost)
+	}
+}
