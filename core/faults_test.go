@@ -335,7 +335,7 @@ func allWork(but ...string) map[string]int {
 
 func TestUnderFaultsCallsAnswerInTimeAndNeverGuess(t *testing.T) {
 	own := openedOptions(t)
-	for _, f := range faults() {
+	for _, f := range faults(t) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, f, own)
@@ -580,7 +580,8 @@ func closeUnderFault(ctx context.Context, t *testing.T, kind string, client redi
 	}
 }
 
-func faults() []fault {
+func faults(t *testing.T) []fault {
+	t.Helper()
 	// What needs no memory: to look, and to remove before writing.
 	frugal := map[string]int{
 		"acquire another's": 423, "guard": 200, "guard of another's": 423, "release": 204, "release of a session": 204,
@@ -663,7 +664,7 @@ func faults() []fault {
 			return func() { s.do(t, "CONFIG", "SET", "maxmemory", 0) }
 		}},
 		{name: "LOADING", directives: []string{"--loading-process-events-interval-bytes 1024"}, begin: beginLoading},
-		beginMisconf(),
+		beginMisconf(t.TempDir()),
 		{name: "READONLY (demoted master)", begin: func(t *testing.T, s *site) func() {
 			s.do(t, "REPLICAOF", "127.0.0.1", "1")
 			return func() { s.do(t, "REPLICAOF", "NO", "ONE") }
@@ -776,11 +777,7 @@ func beginLoading(t *testing.T, s *site) func() {
 }
 
 // beginMisconf puts a directory where the server would put its snapshot.
-func beginMisconf() fault {
-	dir, err := os.MkdirTemp("", "misconf")
-	if err != nil {
-		panic(err)
-	}
+func beginMisconf(dir string) fault {
 	obstacle := filepath.Join(dir, "dump.rdb")
 	saved := func(state string) func(string, error) bool {
 		return func(info string, _ error) bool {
@@ -793,7 +790,6 @@ func beginMisconf() fault {
 			if err := os.Mkdir(obstacle, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { _ = os.RemoveAll(dir) })
 			s.do(t, "BGSAVE")
 			s.await(t, saved("err"), "INFO", "persistence")
 			return func() {
