@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/embedded"
@@ -17,6 +18,9 @@ var (
 	ann = core.User{ID: core.ID(1), Name: "Ann"}
 	bob = core.User{ID: core.ID("1"), Name: "Bob"} // the string: another user than the integer
 )
+
+// go-redis reports every failed dial on standard error, and here they fail on purpose.
+func init() { logging.Disable() }
 
 // fixture is a locker on a Redis of its own. Where it is embedded, time passes by advance alone.
 type fixture struct {

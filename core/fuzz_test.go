@@ -23,8 +23,9 @@ func FuzzKey(f *testing.F) {
 			return // no resource has it, and an empty tag would be none
 		}
 		key := locker.key(uid)
-		tag, ok := strings.CutPrefix(key, DefaultPrefix+"{")
-		if tag, ok = strings.CutSuffix(tag, "}"); !ok || strings.ContainsAny(tag, "{}") || tag == "" {
+		tag, begins := strings.CutPrefix(key, DefaultPrefix+"{")
+		tag, ends := strings.CutSuffix(tag, "}")
+		if !begins || !ends || strings.ContainsAny(tag, "{}") || tag == "" {
 			t.Fatalf("%q has the key %q", uid, key)
 		}
 		back, err := base64.RawURLEncoding.Strict().DecodeString(tag)

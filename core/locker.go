@@ -98,7 +98,9 @@ func (l *Locker) EndWaits() { l.hub.end() }
 func (l *Locker) Close() error {
 	l.hub.end()
 	l.closed.Store(true)
-	return errors.Join(l.hub.close(), l.store.close())
+	ctx, cancel := context.WithTimeout(context.Background(), l.store.timeout)
+	defer cancel()
+	return errors.Join(l.hub.close(ctx), l.store.close(ctx))
 }
 
 // Status tells what is true of each uid, in their order, in one round trip (one a node in a cluster).

@@ -61,7 +61,7 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 
 func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
 	return m.counted(ctx, func() (*Lock, error) {
-		return m.decide(ctx, acquireScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+		return m.decide(ctx, acquireScript, true, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
 			match, m.retention(), m.locker.channel)
 	})
 }
@@ -103,7 +103,7 @@ func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
 		return nil, err
 	}
 	return m.counted(ctx, func() (*Lock, error) {
-		return m.decide(ctx, takeoverScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
+		return m.decide(ctx, takeoverScript, true, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
 			fence, m.retention(), m.locker.channel)
 	})
 }
@@ -129,8 +129,9 @@ func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) 
 		}
 	}
 	check := func() (*Lock, error) {
-		return m.decide(ctx, checkScript, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
-			options.Fence, flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
+		return m.decide(ctx, checkScript, options.AcquireIfFree,
+			m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence,
+			flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
 	}
 	if options.AcquireIfFree {
 		return m.counted(ctx, check)
@@ -196,8 +197,9 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	}
 }
 
-// decide runs a script that answers with the caller's hold or the reason why there is none.
-func (m *Mutex) decide(ctx context.Context, sc *script, args ...any) (*Lock, error) {
+// decide runs a script that answers with the caller's hold or the reason why there is none. makes tells
+// that it may make a hold.
+func (m *Mutex) decide(ctx context.Context, sc *script, makes bool, args ...any) (*Lock, error) {
 	if m.invalid != nil {
 		return nil, m.invalid
 	}
@@ -208,7 +210,7 @@ func (m *Mutex) decide(ctx context.Context, sc *script, args ...any) (*Lock, err
 	}
 	r := replies[0]
 	event.Op, event.Fence, event.Duration = sc.op, r.fence, time.Since(start)
-	if again && r.outcome == outcomeRenewed && r.held <= event.Duration {
+	if again && makes && (r.outcome == outcomeRenewed || r.outcome == outcomeHeld) && r.held <= event.Duration {
 		// The hold is younger than this call: an earlier attempt made it and its reply was lost.
 		r.outcome = outcomeAcquired
 		if sc == takeoverScript {

@@ -212,19 +212,25 @@ func mayRepeat(err error, repeatable bool) bool {
 		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network))
 }
 
-// close waits for the calls under way, at most as long as a call may last.
-func (s *store) close() error {
-	idle := make(chan struct{})
-	go func() {
-		s.calls.Wait()
-		close(idle)
-	}()
-	timer := time.NewTimer(s.timeout)
-	defer timer.Stop()
-	select {
-	case <-idle:
-		return nil
-	case <-timer.C:
+// close waits for the calls under way until ctx ends.
+func (s *store) close(ctx context.Context) error {
+	if !returns(ctx, s.calls.Wait) {
 		return fmt.Errorf("editlock: %d calls still wait for the client", len(s.places))
+	}
+	return nil
+}
+
+// returns tells whether wait returns before ctx ends.
+func returns(ctx context.Context, wait func()) bool {
+	done := make(chan struct{})
+	go func() {
+		wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }

@@ -2,8 +2,11 @@ package core
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +29,9 @@ const (
 	spread = 500 * time.Millisecond
 	// A look that failed is repeated after firstRetry, doubled up to lastRetry, with jitter.
 	firstRetry, lastRetry = 250 * time.Millisecond, 5 * time.Second
+	// pulse is how often a process with waiters publishes to itself. What is not heard until the next pulse
+	// says that the subscription is deaf: its server was stopped or cut off, or is a master no more.
+	pulse = 2 * time.Second
 	// soonestLook keeps a timer from spinning when a lock ends just after it was looked at.
 	soonestLook = 2 * time.Millisecond
 )
@@ -46,8 +52,11 @@ func (l *Locker) Watch(ctx context.Context, uids ...string) iter.Seq2[[]Status, 
 		}
 		w := l.hub.join(uids)
 		defer l.hub.leave(w)
-		l.hub.awaitSubscription(ctx)
-		states, err := l.hub.first(ctx, w)
+		// The time limit of a call holds for both together.
+		limited, cancel := context.WithTimeout(ctx, l.store.timeout)
+		l.hub.awaitSubscription(limited)
+		states, err := l.hub.first(limited, w)
+		cancel()
 		for yield(states, err) {
 			select {
 			case <-w.news:
@@ -73,7 +82,8 @@ type hub struct {
 	topics  map[string]*topic // by key
 	looks   int64             // numbers the looks at Redis in the order in which they began
 	pubsub  *redis.PubSub
-	settled chan struct{} // closed when the subscription stands, or keeps the first waiters too long
+	settled chan struct{} // closed by settle: the subscription stands, or keeps the first waiters too long
+	settle  func()
 	over    bool
 }
 
@@ -101,6 +111,7 @@ type waiter struct {
 
 func newHub(l *Locker) *hub {
 	h := &hub{locker: l, ended: make(chan struct{}), topics: make(map[string]*topic), settled: make(chan struct{})}
+	h.settle = sync.OnceFunc(func() { close(h.settled) })
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	return h
 }
@@ -128,12 +139,17 @@ func (h *hub) join(uids []string) *waiter {
 		t.waiters[w] = append(t.waiters[w], i)
 	}
 	if h.pubsub == nil {
-		// Without a channel it does not go to Redis yet; listen subscribes.
-		h.pubsub = h.locker.store.client.Subscribe(h.ctx)
-		pubsub := h.pubsub
-		h.work.Go(func() { h.listen(pubsub) })
+		h.subscribe()
 	}
 	return w
+}
+
+// subscribe starts the subscription. The caller holds the mutex.
+func (h *hub) subscribe() {
+	// Without a channel it does not go to Redis yet; listen subscribes.
+	pubsub := h.locker.store.client.Subscribe(h.ctx)
+	h.pubsub = pubsub
+	h.work.Go(func() { h.listen(pubsub) })
 }
 
 func (h *hub) leave(w *waiter) {
@@ -151,30 +167,95 @@ func (h *hub) leave(w *waiter) {
 	}
 }
 
-// listen carries the announcements to the topics until the hub ends.
+// listen carries the announcements to the topics until the hub ends or the subscription turns out deaf.
 func (h *hub) listen(pubsub *redis.PubSub) {
-	settle := sync.OnceFunc(func() { close(h.settled) })
-	patience := time.AfterFunc(h.locker.store.timeout/2, settle)
+	patience := time.AfterFunc(h.locker.store.timeout/2, h.settle)
 	defer patience.Stop()
 	// An error is no matter here: the channel below connects anew until it stands, and says so.
 	_ = pubsub.Subscribe(h.ctx, h.locker.channel)
-	for message := range pubsub.ChannelWithSubscriptions(redis.WithChannelSize(1000)) {
-		h.mu.Lock()
-		switch message := message.(type) {
-		case *redis.Subscription:
-			settle()
-			// Whatever was announced while the subscription did not stand is lost.
-			for _, t := range h.topics {
-				h.schedule(t, rand.N(spread))
+	messages := pubsub.ChannelWithSubscriptions(redis.WithChannelSize(1000))
+	ticker := time.NewTicker(pulse)
+	defer ticker.Stop()
+	mark := "pulse " + strconv.FormatUint(rand.Uint64(), 36) + " "
+	var number, heard, published int64 // pulses: begun, come back, accepted by Redis
+	accepted := make(chan int64, 1)
+	for {
+		select {
+		case message, open := <-messages:
+			if !open {
+				return
 			}
-		case *redis.Message:
-			if t := h.topics[message.Payload]; t != nil {
-				t.tell = true
-				h.look(t)
+			if m, ok := message.(*redis.Message); ok && strings.HasPrefix(m.Payload, mark) {
+				heard, _ = strconv.ParseInt(m.Payload[len(mark):], 10, 64)
+				continue
 			}
+			h.hear(message)
+		case published = <-accepted:
+		case <-ticker.C:
+			if published > heard {
+				h.replace(pubsub)
+				return
+			}
+			if h.idle() {
+				continue
+			}
+			number++
+			n := number
+			h.work.Go(func() {
+				if h.publish(mark + strconv.FormatInt(n, 10)) {
+					select {
+					case accepted <- n:
+					default: // an earlier one waits for being seen, and says as much
+					}
+				}
+			})
 		}
-		h.mu.Unlock()
 	}
+}
+
+// hear carries one announcement to its topic.
+func (h *hub) hear(message any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch message := message.(type) {
+	case *redis.Subscription:
+		h.settle()
+		// Whatever was announced while the subscription did not stand is lost.
+		for _, t := range h.topics {
+			h.schedule(t, rand.N(spread))
+		}
+	case *redis.Message:
+		if t := h.topics[message.Payload]; t != nil {
+			t.tell = true
+			h.look(t)
+		}
+	}
+}
+
+// idle tells that nobody waits.
+func (h *hub) idle() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.over || len(h.topics) == 0
+}
+
+// publish tells whether Redis took the message.
+func (h *hub) publish(text string) bool {
+	ctx, cancel := context.WithTimeout(h.ctx, h.locker.store.timeout)
+	defer cancel()
+	cmd := command{redis.NewStringCmd(ctx, "publish", h.locker.channel, text)}
+	return h.locker.store.send(ctx, []command{cmd}) == nil && cmd.Err() == nil
+}
+
+// replace subscribes anew, to where the client goes by now.
+func (h *hub) replace(deaf *redis.PubSub) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over || h.pubsub != deaf {
+		return
+	}
+	h.work.Go(func() { _ = deaf.Close() })
+	h.subscribe()
 }
 
 // awaitSubscription returns when announcements come in. It waits for half a call's time limit at most:
@@ -340,17 +421,19 @@ func (h *hub) end() {
 	}
 }
 
-// close ends the subscription and the looks under way.
-func (h *hub) close() error {
+// close ends the subscription and the looks under way, and waits for that until ctx ends: while go-redis
+// connects, nobody can close its subscription.
+func (h *hub) close(ctx context.Context) error {
 	h.cancel()
-	h.mu.Lock()
-	pubsub := h.pubsub
-	h.pubsub = nil
-	h.mu.Unlock()
 	var err error
-	if pubsub != nil {
-		err = pubsub.Close()
+	h.mu.Lock()
+	if pubsub := h.pubsub; pubsub != nil {
+		h.pubsub = nil
+		h.work.Go(func() { err = pubsub.Close() })
 	}
-	h.work.Wait()
+	h.mu.Unlock()
+	if !returns(ctx, h.work.Wait) {
+		return errors.New("editlock: the subscription still waits for the client")
+	}
 	return err
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,6 +164,82 @@ func TestWatchSaysThatRedisCannotTellAndGoesOn(t *testing.T) {
 		if err == nil && free(states[0]) {
 			return
 		}
+	}
+}
+
+func TestWatchAndCloseKeepTheTimeLimitOfARedisThatHangs(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	client := server.Client(t) // with go-redis's defaults, which wait for 5 s and longer
+	server.Pause()
+	defer server.Resume()
+	const limit = 2 * time.Second
+	locker, err := core.New(client, core.Options{Timeout: limit, OnEvent: func(context.Context, core.Event) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for _, err := range locker.Watch(t.Context(), "d") {
+		if took := time.Since(start); !errors.Is(err, core.ErrUnavailable) || took > limit+limit/4 {
+			t.Errorf("the first look says %v after %v", err, took)
+		}
+		break
+	}
+	start = time.Now()
+	if err := locker.Close(); err == nil {
+		t.Error("Close hides that the subscription still waits for the client")
+	}
+	if took := time.Since(start); took > limit+limit/4 {
+		t.Errorf("Close took %v", took)
+	}
+	server.Resume()
+	if err := locker.Close(); err != nil {
+		t.Errorf("Close, when Redis answers again: %v", err)
+	}
+}
+
+// splitClient subscribes by another client than it commands.
+type splitClient struct {
+	*redis.Client
+	subscriber *redis.Client
+}
+
+func (c splitClient) Subscribe(ctx context.Context, channels ...string) *redis.PubSub {
+	return c.subscriber.Subscribe(ctx, channels...)
+}
+
+func TestDeafSubscriptionIsReplaced(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	proxy := redistest.StartProxy(t, server.Addr)
+	var addr atomic.Value
+	addr.Store(proxy.Addr)
+	subscriber := server.Client(t, func(o *redis.Options) {
+		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, addr.Load().(string))
+		}
+	})
+	locker, err := core.New(splitClient{server.Client(t), subscriber}, core.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := locker.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	mutex := locker.Mutex("d", time.Minute, ann)
+	must(t)(mutex.Acquire(t.Context()))
+	s := watch(t, locker, "d")
+	s.until(heldBy(ann))
+	proxy.BlackHole(true) // the connection stays, as does one to a server that was stopped
+	addr.Store(server.Addr)
+	release(t, mutex, 0) // nobody hears the announcement
+	if took := s.until(free); took > 6*time.Second {
+		t.Errorf("told after %v", took)
+	}
+	if n := server.Client(t).PubSubNumSub(t.Context(), "editlock:changes").Val()["editlock:changes"]; n > 2 {
+		t.Errorf("%d subscriptions", n)
 	}
 }
 

@@ -397,7 +397,7 @@ func TestStartErrors(t *testing.T) {
 				{"REDIS_URL=" + refusing + "?master_name=main", "redis is unavailable"},
 				{"REDIS_URL=http://ann:swordfish@127.0.0.1/0", "REDIS_URL: redis: invalid URL scheme: http"},
 				{"REDIS_URL=redis://ann:sword/swordfish@127.0.0.1:1/0", "REDIS_URL: not a URL"},
-				{"REDIS_URL=redis://ann:12/swordfish@127.0.0.1:1/0", "REDIS_URL: not a URL"},
+				{"REDIS_URL=redis://ann:12/swordfish@127.0.0.1:1/0", "REDIS_URL: an '@' after the host"},
 			} {
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
 				defer cancel()
@@ -568,6 +568,41 @@ func TestStopBusy(t *testing.T) {
 			t.Error("more came on a silent connection")
 		}
 		ended()
+	})
+}
+
+// A request that waits for a change of hands is answered at once, with what is known.
+func TestStopWaiting(t *testing.T) {
+	redistest.Require(t)
+	each(t, func(t *testing.T, name string) {
+		server := redistest.Start(t)
+		e := start(t, name, "REDIS_URL="+server.URL(0))
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+		status, _ := e.request("GET", "/api/lock/a/", "2", "")
+		waiting := e.dial()
+		waiting.send("GET /api/lock/a/ HTTP/1.1\r\nHost: " + e.addr + "\r\nX-User-ID: 2\r\nIf-None-Match: " +
+			status.Header.Get("ETag") + "\r\nPrefer: wait=25\r\n\r\n")
+		// The example subscribes when the first request begins to wait.
+		client := server.Client(t)
+		for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+			channels, err := client.PubSubChannels(t.Context(), "*").Result()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(channels) > 0 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatal("nobody waits")
+			}
+		}
+		took := e.terminate(syscall.SIGTERM)
+		if response, body := waiting.receive(); response.StatusCode != 304 || response.Header.Get("Preference-Applied") != "wait=25" {
+			t.Errorf("got %d %v %s", response.StatusCode, response.Header, body)
+		}
+		if took := took(); took > 2*time.Second {
+			t.Errorf("a request that waits held up the end for %v", took)
+		}
 	})
 }
 

@@ -56,12 +56,6 @@ func openRedis(ctx context.Context) (store, error) {
 	if errors.Is(err, core.ErrNotConfigured) {
 		return startEmbedded(os.Getenv(core.EnvDB))
 	}
-	if errors.Is(err, core.ErrInvalidEnvironment) && strings.Contains(err.Error(), "@") {
-		// A '/' or '?' in a password ends the host for the parser, which then complains about the rest of
-		// the password.
-		return store{}, fmt.Errorf("%w: %s: not a URL; is there a character in the password that must be escaped?",
-			core.ErrInvalidEnvironment, core.EnvURL)
-	}
 	if err != nil {
 		return store{}, err
 	}

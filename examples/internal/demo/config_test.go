@@ -76,7 +76,7 @@ func TestDescribe(t *testing.T) {
 		{single, "unix://ann:password@/run/redis.sock?db=2", "unix:///run/redis.sock?db=3"},
 		{cluster, "redis://ann:password@a.example.org:7000?addr=b.example.org:7001&addr=c.example.org:7002",
 			"redis://a.example.org:7000/0?addr=b.example.org:7001&addr=c.example.org:7002"},
-		{cluster, "rediss://ann:password@a.example.org:7000?addr=password@b.example.org:7001",
+		{cluster, "rediss://ann:password@a.example.org:7000?addr=password%40b.example.org:7001",
 			"rediss://a.example.org:7000/0?addr=b.example.org:7001"},
 		{sentinel, "redis://ann:password@a.example.org:26379/2?master_name=main&addr=b.example.org:26379&client_name=password",
 			"redis://a.example.org:26379/3?addr=b.example.org:26379&master_name=main"},

@@ -98,6 +98,7 @@ func Run(ctx context.Context, out io.Writer, build func(*App) (Server, error)) e
 		return err
 	case <-ctx.Done():
 	}
+	locker.EndWaits() // else a request that waits for a change would take the grace of the others
 	last, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if err := server.Shutdown(last); err != nil {
