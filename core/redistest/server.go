@@ -215,19 +215,41 @@ func answering(servers []*Server) []*Server {
 	return list
 }
 
-// Ports lie below the ranges from which systems take the ports of outgoing connections. One counter
-// serves the whole test binary, so that nobody is given the port of a server that will be restarted;
-// its random start keeps test binaries that run at the same time apart.
+// Ports lie below the ranges from which systems take the ports of outgoing connections. A test binary has
+// a block of them to itself, and passes through all of it before it uses a port again: the port of a
+// server that was killed, or of a proxy that refuses, must be free when it comes back.
 const (
-	firstPort = 20000
-	portCount = 12000
+	firstPort  = 20000
+	portBlocks = 24
+	blockSize  = 500
 )
 
-var portCounter atomic.Uint32
+// portBlock is owned by listening on its first port, so that its end comes with that of the test binary.
+type portBlock struct {
+	first int
+	owner net.Listener
+}
 
-func init() { portCounter.Store(rand.Uint32N(portCount)) }
+var (
+	ownPorts    = sync.OnceValue(claimPorts)
+	portCounter atomic.Uint32
+)
 
-func nextPort() int { return firstPort + int(portCounter.Add(1)%portCount) }
+func claimPorts() portBlock {
+	start := rand.IntN(portBlocks)
+	for i := range portBlocks {
+		first := firstPort + (start+i)%portBlocks*blockSize
+		if owner, err := net.Listen("tcp", address(first)); err == nil {
+			return portBlock{first, owner}
+		}
+	}
+	// More test binaries than blocks: two of them share one, and clashes are unlikely still.
+	return portBlock{first: firstPort + start*blockSize}
+}
+
+func nextPort() int {
+	return ownPorts().first + 1 + int(portCounter.Add(1)%(blockSize-1))
+}
 
 func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 

@@ -102,17 +102,32 @@ func TestAPortThatIsTakenIsPassedOver(t *testing.T) {
 		taken, _ = net.Listen("tcp", address(nextPort()))
 	}
 	defer taken.Close()
-	back := func() { portCounter.Add(^uint32(0)) }
-	back()
+	again := portCounter.Load() - 1
+
+	portCounter.Store(again)
 	server := Start(t)
 	if server.Addr == taken.Addr().String() {
-		t.Fatal("the server has the port of another listener")
+		t.Error("the server has the port of another listener")
 	}
 	mustPing(t, server.Client(t))
 
-	portCounter.Store(uint32(taken.Addr().(*net.TCPAddr).Port - firstPort - 1))
+	portCounter.Store(again)
 	proxy := StartProxy(t, server.Addr)
+	if proxy.Addr == taken.Addr().String() {
+		t.Error("the proxy has the port of another listener")
+	}
 	mustPing(t, server.Client(t, via(proxy)))
+}
+
+func TestTestBinariesHavePortsOfTheirOwn(t *testing.T) {
+	own, other := ownPorts(), claimPorts()
+	defer other.owner.Close()
+	if own.first == other.first {
+		t.Errorf("two have those from %d on", own.first)
+	}
+	if port := nextPort(); port <= own.first || port >= own.first+blockSize {
+		t.Errorf("port %d is not in the block of %d", port, own.first)
+	}
 }
 
 func TestNothingIsLeftOfWhatATestStarted(t *testing.T) {
