@@ -51,6 +51,9 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 	}, nil
 }
 
+// GoString is how rapid prints what it drew.
+func (o Op) GoString() string { return o.String() }
+
 func seenStatus(s core.Status) Seen {
 	verdict := Free
 	if s.Locked {

@@ -184,6 +184,8 @@ type State struct {
 	ended  []claim   // by name, which is the session, a colon and the user
 	stored bool      // anything is remembered
 	gone   instant   // and when that ends
+
+	over bool // the history has ended
 }
 
 func newState(retention time.Duration) *State {
@@ -210,7 +212,7 @@ func (s *State) instants() []*instant {
 
 // equal tells whether two states know the same.
 func (s *State) equal(o *State) bool {
-	return s.now == o.now && s.holder == o.holder && s.fence == o.fence && s.start == o.start && s.stored == o.stored &&
+	return s.over == o.over && s.now == o.now && s.holder == o.holder && s.fence == o.fence && s.start == o.start && s.stored == o.stored &&
 		s.gone == o.gone && slices.Equal(s.claims, o.claims) && slices.Equal(s.ended, o.ended) &&
 		slices.Equal(s.zone.bound, o.zone.bound)
 }
@@ -352,9 +354,8 @@ type change struct {
 	write        bool // the hold has changed
 }
 
-func (c *change) held() bool       { return len(c.live) > 0 }
-func (c *change) mine() bool       { return c.holder.ID == c.op.User.ID }
-func (c *change) remembered() bool { return !c.holder.ID.IsZero() }
+func (c *change) held() bool { return len(c.live) > 0 }
+func (c *change) mine() bool { return c.holder.ID == c.op.User.ID }
 
 // underFence tells whether the hold, or the last one, is the caller's under the fence that it named.
 func (c *change) underFence() bool { return c.mine() && c.same(c.fence, instant{plus: c.op.Fence}) }
