@@ -23,15 +23,16 @@ import (
 // permits what the engine promises and not a bit more.
 //
 // A call whose answer is known took effect once, between its last sending and its return, at a time of
-// Redis's clock within these two (the server runs on this machine and so shares its clock). Every
-// sending that was lost, and a call that ended in ErrUnavailable, may have taken effect once at any time
-// from then to the end of the history, also after the call has returned, or not at all. A sending that
-// Redis refused or that found no connection had no effect.
+// Redis's clock within these two (the server runs on this machine and shares its clock, which must not be
+// set meanwhile). Every sending that was lost, and a call that ended in ErrUnavailable, may have taken
+// effect once at any time from then to the end of the history, also after the call has returned, or not
+// at all. A sending that Redis refused or that found no connection had no effect.
 //
 // Every other time is computed: HeldFor and ExpiresIn must be, to the microsecond, differences of the
 // times at which the operations took effect, and an expiry is no event but follows from them. One field
 // is laxer: a call that was sent more than once may say that it acquired what it renewed, if the hold is
-// younger than the call, since it cannot know whether its own earlier sending made it.
+// no older than the call took, since it cannot tell its own earlier sending's hold from one that was
+// made just before.
 
 // event is one operation of a history: an attempt to apply it.
 type event struct {
@@ -39,7 +40,7 @@ type event struct {
 	op       Op
 	from, to time.Time
 	seen     Seen          // Unknown if the answer was lost
-	again    time.Duration // for how long the call had been sending; 0 if this was the first time
+	again    time.Duration // how long the call took, if it was sent before; else 0
 }
 
 // input is what porcupine hands to the model: times by the wall clock, in microseconds.
@@ -108,6 +109,7 @@ func record(t *testing.T, locker *core.Locker, uid string, client int, op Op) (S
 	t.Helper()
 	sent := &sendings{}
 	ctx := context.WithValue(t.Context(), sendingsKey{}, sent)
+	begin := time.Now()
 	seen, err := op.call(ctx, locker, uid)
 	to := time.Now()
 	if err != nil {
@@ -123,7 +125,7 @@ func record(t *testing.T, locker *core.Locker, uid string, client int, op Op) (S
 			e.to, e.seen = to, seen
 			for _, earlier := range sent.all[:i] {
 				if !earlier.refused() {
-					e.again = to.Sub(sent.all[0].from)
+					e.again = to.Sub(begin)
 				}
 			}
 		case !s.applied() || op.Kind == Status || op.Kind == Check && !op.Renew && !op.IfFree: // nothing changed
