@@ -205,6 +205,16 @@ func TestSessions(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		},
+		"a release by another leaves the lapsed sessions to their user's": func(t *testing.T, f *fixture, tab func(string) *core.Mutex) {
+			must(t)(tab("a").Acquire(t.Context()))
+			f.advance(ttl)
+			release(t, f.Mutex("d", ttl, bob), 0)
+			release(t, f.Mutex("d", ttl, bob).WithSession("b"), 0)
+			release(t, f.Mutex("d", ttl, ann), 0)
+			if _, err := tab("a").Acquire(t.Context()); !errors.Is(err, core.ErrSessionEnded) {
+				t.Errorf("got %v", err)
+			}
+		},
 		"the session that ends first makes room for the 33rd": func(t *testing.T, f *fixture, tab func(string) *core.Mutex) {
 			for i := range core.MaxSessions {
 				must(t)(tab(fmt.Sprint("s", i)).Acquire(t.Context()))

@@ -9,6 +9,14 @@ local mine = hold.owner == owner and (match == 0 or hold.fence == match)
 local was_held = held()
 local live = false -- whether a claim was ended that still held the lock
 
+if not mine then
+  -- What has lapsed of another's hold stays on record until that user's next call: a release of all ends
+  -- those sessions too, and the call that finds them tells of the expiry.
+  for i = #drop, 1, -1 do
+    if string.sub(drop[i], 1, 1) ~= 'x' then table.remove(drop, i) end
+  end
+end
+
 if session ~= '' then
   local field = 'c:' .. session
   if mine and claims[field] then
