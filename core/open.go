@@ -36,11 +36,15 @@ const (
 // It asks Redis once, so that a wrong database, password or address is an error at start. The client is
 // the caller's to close. Errors: ErrNotConfigured, ErrInvalidEnvironment, ErrUnavailable.
 func Open(ctx context.Context) (redis.UniversalClient, error) {
+	db, err := parseDB(os.Getenv(EnvDB))
+	if err != nil {
+		return nil, err
+	}
 	address := os.Getenv(EnvURL)
 	if address == "" {
 		return nil, ErrNotConfigured
 	}
-	client, err := parseEnvironment(address, os.Getenv(EnvDB))
+	client, err := parseURL(address, db)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +57,7 @@ func Open(ctx context.Context) (redis.UniversalClient, error) {
 			// Redis did answer: a database out of range, a wrong password.
 			kind = ErrInvalidEnvironment
 		}
-		return nil, errors.Join(fmt.Errorf("%w: %s: %w", kind, EnvURL, err), client.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %s, %s: %w", kind, EnvURL, EnvDB, err), client.Close())
 	}
 	if _, single := client.(*redis.Client); single {
 		if info, err := client.Info(ctx, "cluster").Result(); err == nil && strings.Contains(info, "cluster_enabled:1") {
@@ -92,8 +96,21 @@ func CheckServer(ctx context.Context, client Client) error {
 	return nil
 }
 
-// parseEnvironment makes the client without asking Redis. No error of it repeats the URL: it may hold a password.
-func parseEnvironment(address, database string) (redis.UniversalClient, error) {
+// parseDB reads REDIS_DB_MUTEX; -1 says that it is not set.
+func parseDB(text string) (int, error) {
+	if text == "" {
+		return -1, nil
+	}
+	db, err := strconv.Atoi(text)
+	if err != nil || db < 0 {
+		return 0, fmt.Errorf("%w: %s: %q is not the number of a database", ErrInvalidEnvironment, EnvDB, text)
+	}
+	return db, nil
+}
+
+// parseURL makes the client without asking Redis; a db of 0 or more overrides the URL's. No error of it
+// repeats the URL: it may hold a password.
+func parseURL(address string, db int) (redis.UniversalClient, error) {
 	invalid := func(name, why string) (redis.UniversalClient, error) {
 		return nil, fmt.Errorf("%w: %s: %s", ErrInvalidEnvironment, name, why)
 	}
@@ -101,14 +118,7 @@ func parseEnvironment(address, database string) (redis.UniversalClient, error) {
 	if err != nil {
 		return invalid(EnvURL, "not a URL")
 	}
-	db := -1
-	if database != "" {
-		if db, err = strconv.Atoi(database); err != nil || db < 0 {
-			return invalid(EnvDB, fmt.Sprintf("%q is not the number of a database", database))
-		}
-	}
-	if u.Scheme != "unix" && strings.Contains(u.Path+u.RawQuery+u.Fragment, "@") {
-		// The parser takes a '/' in a password for the end of the host, and would quote the rest.
+	if u.Scheme != "unix" && misreadPassword(u) {
 		return invalid(EnvURL, "an '@' after the host; is there a character in the password that must be escaped?")
 	}
 	query := u.Query()
@@ -159,6 +169,20 @@ func parseEnvironment(address, database string) (redis.UniversalClient, error) {
 		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 		return redis.NewClient(o), nil
 	}
+}
+
+// misreadPassword tells whether the parser took a '/', '?' or '#' in a password for the end of the host:
+// then it, and whoever complains of the rest, would quote the password.
+func misreadPassword(u *url.URL) bool {
+	if strings.Contains(u.Path+u.Fragment, "@") {
+		return true
+	}
+	for name, values := range u.Query() {
+		if strings.Contains(name, "@") || (name == "addr" && strings.Contains(strings.Join(values, " "), "@")) {
+			return true
+		}
+	}
+	return false
 }
 
 // harden sets the timeouts that the URL does not name.

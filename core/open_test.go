@@ -58,6 +58,7 @@ func TestOpenRefusesWhatCannotWorkAndHidesThePassword(t *testing.T) {
 		want    error
 	}{
 		"no URL":                 {"", "3", core.ErrNotConfigured},
+		"no URL, bad database":   {"", "x", core.ErrInvalidEnvironment},
 		"no URL at all":          {"::hunter2", "", core.ErrInvalidEnvironment},
 		"other scheme":           {"http://:hunter2@127.0.0.1", "", core.ErrInvalidEnvironment},
 		"database in words":      {with(":hunter2", ""), "three", core.ErrInvalidEnvironment},

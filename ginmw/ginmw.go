@@ -8,6 +8,8 @@
 package ginmw
 
 import (
+	"strings"
+
 	"github.com/gin-gonic/gin"
 
 	"github.com/editlock/editlock/core"
@@ -120,6 +122,9 @@ func request(c *gin.Context, param string) rest.Request {
 		return rest.FromHTTP(c.Writer, c.Request, "", false, rest.ErrUnknownParameter)
 	}
 	escaped, err := rest.PathParameter(c.Request.URL, uid)
+	if raw := c.Request.URL.RawPath; raw != "" && strings.Count(raw, "/") != strings.Count(c.FullPath(), "/") {
+		err = core.ErrInvalidUID // gin took an escaped slash for one of the route's
+	}
 	return rest.FromHTTP(c.Writer, c.Request, uid, escaped, err)
 }
 

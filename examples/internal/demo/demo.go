@@ -70,6 +70,9 @@ func Run(ctx context.Context, out io.Writer, build func(*App) (Server, error)) e
 		return err
 	}
 	store, err := openRedis(ctx)
+	if ctx.Err() != nil && err != nil {
+		return nil // stopped while Redis was asked: no fault
+	}
 	if err != nil {
 		return err
 	}

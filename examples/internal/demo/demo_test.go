@@ -88,6 +88,24 @@ func TestRunFails(t *testing.T) {
 	}
 }
 
+func TestRunStoppedAtStart(t *testing.T) {
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	environment(t, "127.0.0.1:0")
+	t.Setenv(core.EnvURL, "redis://"+silent.Addr().String())
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		_, _ = silent.Accept() // Redis is being asked
+		cancel()
+	}()
+	if err := Run(ctx, io.Discard, nil); err != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
 type broken struct{ fault error }
 
 func (b broken) Serve(net.Listener) error       { return b.fault }
