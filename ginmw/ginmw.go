@@ -122,7 +122,8 @@ func request(c *gin.Context, param string) rest.Request {
 		return rest.FromHTTP(c.Writer, c.Request, "", false, rest.ErrUnknownParameter)
 	}
 	escaped, err := rest.PathParameter(c.Request.URL, uid)
-	if raw := c.Request.URL.RawPath; raw != "" && strings.Count(raw, "/") != strings.Count(c.FullPath(), "/") {
+	raw, route := c.Request.URL.RawPath, c.FullPath()
+	if raw != "" && !strings.Contains(route, "*") && strings.Count(raw, "/") < strings.Count(route, "/") {
 		err = core.ErrInvalidUID // gin took an escaped slash for one of the route's
 	}
 	return rest.FromHTTP(c.Writer, c.Request, uid, escaped, err)
