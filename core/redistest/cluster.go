@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -256,10 +257,9 @@ func (c *Cluster) MoveSlot(ctx context.Context, slot int, from, to *Server, duri
 			if err != nil {
 				return err
 			}
-			for _, m := range members {
-				if m.owns(slot) && m.id != c.ids[to] {
-					return fmt.Errorf("%s still sees it at %s", s.Addr, m.id)
-				}
+			knows := slices.ContainsFunc(members, func(m member) bool { return m.id == c.ids[to] && m.owns(slot) })
+			if !knows {
+				return fmt.Errorf("%s does not see it at %s", s.Addr, to.Addr)
 			}
 		}
 		return nil
@@ -311,14 +311,7 @@ func (s *Server) members(ctx context.Context) ([]member, error) {
 	return list, nil
 }
 
-func (m member) is(flag string) bool {
-	for _, f := range m.flags {
-		if f == flag {
-			return true
-		}
-	}
-	return false
-}
+func (m member) is(flag string) bool { return slices.Contains(m.flags, flag) }
 
 func (m member) owns(slot int) bool {
 	for _, s := range m.slots {

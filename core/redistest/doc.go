@@ -1,8 +1,9 @@
 // Package redistest gives tests real Redis servers of their own, and the faults that real networks have.
 //
-// The rule of this room: everything it starts belongs to one test and ends with it, also when the test
-// binary is killed; and nothing here waits for time to pass where an event or a state can be awaited. So
-// tests may run in parallel and repeatedly, and a fault hits nobody but the test that asked for it.
+// The rule of this room: everything it starts belongs to one test and ends with it, on Linux also when
+// the test binary is killed; and nothing here waits for time to pass where an event or a state can be
+// awaited. So tests may run in parallel and repeatedly, and a fault hits nobody but the test that asked
+// for it.
 //
 //	server := redistest.Start(t)                     // 13 ms; StartCluster and StartSentinel take 2 to 3 s
 //	proxy := redistest.StartProxy(t, server.Addr)
