@@ -69,11 +69,7 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 	if refusal != nil {
 		return nil, refusal
 	}
-	uid, refusal := r.uid()
-	if refusal != nil {
-		return nil, refusal
-	}
-	session, refusal := r.session()
+	uid, session, refusal := r.target()
 	if refusal != nil {
 		return nil, refusal
 	}

@@ -163,6 +163,15 @@ func (r *Request) session() (string, *Response) {
 	return name, nil
 }
 
+// target is what a request is about: the resource, and the session that it comes from.
+func (r *Request) target() (uid, session string, refusal *Response) {
+	if uid, refusal = r.uid(); refusal != nil {
+		return "", "", refusal
+	}
+	session, refusal = r.session()
+	return uid, session, refusal
+}
+
 // ifMatch is the fence in If-Match, 0 without one.
 func (r *Request) ifMatch() (int64, *Response) {
 	value, given, err := r.single("If-Match")

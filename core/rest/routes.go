@@ -101,11 +101,7 @@ func safe(method string) bool {
 }
 
 func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
-	uid, refusal := r.uid()
-	if refusal != nil {
-		return refusal
-	}
-	session, refusal := r.session()
+	uid, session, refusal := r.target()
 	if refusal != nil {
 		return refusal
 	}
@@ -130,11 +126,7 @@ func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
 }
 
 func (a *API[C]) release(user core.User, r *Request) *Response {
-	uid, refusal := r.uid()
-	if refusal != nil {
-		return refusal
-	}
-	session, refusal := r.session()
+	uid, session, refusal := r.target()
 	if refusal != nil {
 		return refusal
 	}
@@ -150,11 +142,7 @@ func (a *API[C]) release(user core.User, r *Request) *Response {
 }
 
 func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
-	uid, refusal := r.uid()
-	if refusal != nil {
-		return refusal
-	}
-	session, refusal := r.session()
+	uid, session, refusal := r.target()
 	if refusal != nil {
 		return refusal
 	}
