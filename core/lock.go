@@ -11,7 +11,8 @@ type Lock struct {
 	User User
 	// Fence stays the same for as long as nobody else held the lock in between; it grows otherwise.
 	Fence int64
-	// Renewed is true when the caller held the lock already.
+	// Renewed is true when the caller held the lock already. After a lost reply it is false as well if the
+	// hold is no older than the call took, since then an attempt of the call itself may have made it.
 	Renewed bool
 	// Sessions counts the live named sessions.
 	Sessions int
