@@ -60,7 +60,7 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 }
 
 func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
-	return m.counted(ctx, func() (*Lock, error) {
+	return m.counted(ctx, false, func() (*Lock, error) {
 		return m.decide(ctx, acquireScript, true, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
 			match, m.retention(), m.locker.channel)
 	})
@@ -102,7 +102,7 @@ func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
-	return m.counted(ctx, func() (*Lock, error) {
+	return m.counted(ctx, true, func() (*Lock, error) {
 		return m.decide(ctx, takeoverScript, true, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
 			fence, m.retention(), m.locker.channel)
 	})
@@ -134,7 +134,7 @@ func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) 
 			flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
 	}
 	if options.AcquireIfFree {
-		return m.counted(ctx, check)
+		return m.counted(ctx, false, check)
 	}
 	lock, err := check()
 	if err != nil || !options.Renew {

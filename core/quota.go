@@ -17,8 +17,9 @@ var quotaLua string
 
 var quotaScript = &script{op: "quota", text: quotaLua, sha: scriptSHA(quotaLua), repeatable: true}
 
-// counted runs an operation that may make a new hold of the user's, if the cap leaves room for it.
-func (m *Mutex) counted(ctx context.Context, run func() (*Lock, error)) (*Lock, error) {
+// counted runs an operation that may make a new hold of the user's, if the cap leaves room for it. takes
+// tells that it may do so at the expense of another user's.
+func (m *Mutex) counted(ctx context.Context, takes bool, run func() (*Lock, error)) (*Lock, error) {
 	if m.invalid != nil || m.locker.maxLocks == 0 {
 		return run()
 	}
@@ -31,7 +32,7 @@ func (m *Mutex) counted(ctx context.Context, run func() (*Lock, error)) (*Lock, 
 		_, err := m.Check(ctx, CheckOptions{})
 		switch {
 		case err == nil:
-		case errors.Is(err, ErrNotHeld):
+		case errors.Is(err, ErrNotHeld), takes && errors.Is(err, ErrResourceLocked):
 			return nil, fmt.Errorf("%w: at most %d", ErrTooManyLocks, m.locker.maxLocks)
 		default:
 			return nil, err

@@ -37,8 +37,8 @@ func TestCapOfLocksAUser(t *testing.T) {
 		if _, err := lock("c").Acquire(t.Context()); !errors.Is(err, core.ErrResourceLocked) {
 			t.Errorf("another's lock: %v", err)
 		}
-		if _, err := lock("c").TakeOver(t.Context(), f.look(t, "c").Fence); err == nil {
-			t.Error("a takeover went past the cap")
+		if _, err := lock("c").TakeOver(t.Context(), f.look(t, "c").Fence); !errors.Is(err, core.ErrTooManyLocks) {
+			t.Errorf("a takeover: %v", err)
 		}
 	})
 	t.Run("a release and an expiry make room", func(t *testing.T) {
