@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,13 +68,9 @@ func openRedis(ctx context.Context) (store, error) {
 }
 
 func startEmbedded(database string) (store, error) {
-	db := 0
-	if database != "" {
-		var err error
-		if db, err = strconv.Atoi(database); err != nil || db < 0 {
-			return store{}, fmt.Errorf("%w: %s: %q is not the number of a database",
-				core.ErrInvalidEnvironment, core.EnvDB, database)
-		}
+	db, err := strconv.Atoi(cmp.Or(database, "0"))
+	if err != nil { // not after core.Open has read it
+		return store{}, fmt.Errorf("%s: %w", core.EnvDB, err)
 	}
 	server, err := embedded.Start()
 	if err != nil {
