@@ -43,8 +43,14 @@ func serve(t *testing.T, app conformance.App) string {
 	group := e.Group(app.Prefix)
 	if app.Prefix == "" {
 		lock.Register(e)
+		if app.Script != "" {
+			lock.ServeBrowser(e, app.Script)
+		}
 	} else {
 		lock.Register(group)
+		if app.Script != "" {
+			lock.ServeBrowser(group, app.Script)
+		}
 	}
 	for _, route := range app.Routes {
 		var guards []echo.MiddlewareFunc

@@ -69,6 +69,9 @@ func serve(config fiber.Config) func(*testing.T, conformance.App) string {
 		}
 		group := f.Group(app.Prefix)
 		lock.Register(group)
+		if app.Script != "" {
+			lock.ServeBrowser(group, app.Script)
+		}
 		for _, route := range app.Routes {
 			var handlers []fiber.Handler
 			if g := route.Guard; g != nil {

@@ -72,6 +72,9 @@ func serve(configure func(*gin.Engine)) func(*testing.T, conformance.App) string
 
 		group := engine.Group(app.Prefix)
 		lock.Register(group)
+		if app.Script != "" {
+			lock.ServeBrowser(group, app.Script)
+		}
 		for _, route := range app.Routes {
 			var handlers []gin.HandlerFunc
 			if g := route.Guard; g != nil {

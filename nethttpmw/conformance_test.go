@@ -29,6 +29,9 @@ func serve(t *testing.T, app conformance.App) string {
 	}
 	mux := http.NewServeMux()
 	lock.Register(mux)
+	if app.Script != "" {
+		lock.ServeBrowser(mux, app.Prefix+app.Script)
+	}
 	for _, route := range app.Routes {
 		handler := conformance.HandlerHTTP(route, nethttpmw.Lock)
 		if g := route.Guard; g != nil {

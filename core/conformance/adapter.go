@@ -64,6 +64,9 @@ type App struct {
 	// method.
 	MethodOverride bool
 
+	// Script is where the browser's module is served, below Mount and Prefix. Empty: nowhere.
+	Script string
+
 	// ServerTimeout is the server's timeout for reading a request and for writing an answer. 0: none.
 	ServerTimeout time.Duration
 

@@ -31,6 +31,9 @@ func serve(t *testing.T, app conformance.App) string {
 	}
 	routes := func(r chi.Router) {
 		lock.Register(r)
+		if app.Script != "" {
+			lock.ServeBrowser(r, app.Script)
+		}
 		for _, route := range app.Routes {
 			handler := conformance.HandlerHTTP(route, nethttpmw.Lock)
 			if g := route.Guard; g != nil {
