@@ -1,29 +1,29 @@
--- grant makes the claim of a caller that may have the lock, and saves. It gives the outcome and
--- the user whose hold thereby turned out to be over.
-local function grant(owner, name, ttl, session, retention)
-  local outcome, previous = 'renewed', ''
-  if not held_by(owner) then
-    outcome = held() and 'taken' or 'acquired'
+-- grant: the claim of a caller that may have the lock.
+if granted then
+  if duration < 1 then error('editlock: no timeout') end
+  if held and mine then
+    outcome = 'renewed'
+  else
+    outcome, announce = held and 'taken' or 'acquired', true
     lapsed.l = nil
-    if held() or next(lapsed) then previous = hold.owner end
+    if held or next(lapsed) then previous = holder end
     claims = {}
     -- A fence stays with its user as long as nobody else held the lock in between.
-    if hold.owner ~= owner then hold.owner, hold.fence = owner, math.max(now, hold.fence + 1) end
-    hold.start = now
+    if not mine then holder, fence = owner, string.format('%.0f', math.max(now, fence + 1)) end
+    start = string.format('%.0f', now)
   end
-  hold.name = name
+  holder_name, lapsed, changed = name, {}, true
   local claim = session == '' and 'u' or 'c' .. session
-  if session ~= '' and not claims[claim] and sessions() >= MAX_SESSIONS then
-    local first
+  if session ~= '' and not claims[claim] and next(claims) then
+    -- At most so many sessions: the one that ends first makes room.
+    local n, first = 0, nil
     for other, at in pairs(claims) do
-      if is_session(other) and (not first or at < claims[first] or (at == claims[first] and other < first)) then
-        first = other
+      if string.byte(other) == 99 then -- c
+        n = n + 1
+        if not first or at < claims[first] or (at == claims[first] and other < first) then first = other end
       end
     end
-    claims[first] = nil
+    if n >= MAX_SESSIONS then claims[first] = nil end
   end
-  claims[claim], lapsed = now + ttl, {}
-  save(ends() - now + retention)
-  if outcome ~= 'renewed' then announce() end
-  return outcome, previous
+  claims[claim] = now + duration
 end

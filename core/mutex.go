@@ -265,8 +265,7 @@ func (m *Mutex) answer(ctx context.Context, sc *script, fence int64, mode int, a
 			return reply{}, false, err
 		}
 		if outcome, known := v.check(m, fence, mode&modeRenew != 0); known {
-			v.outcome = outcome
-			return v.reply, false, nil
+			return reply{outcome: outcome, value: v}, false, nil
 		}
 	}
 	return m.locker.ask(ctx, m.call(sc, fence, mode), about)

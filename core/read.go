@@ -2,8 +2,6 @@ package core
 
 import (
 	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,71 +26,6 @@ import (
 func readsPlainly(client Client) bool {
 	_, ok := client.(*redis.Client)
 	return ok
-}
-
-// value is what a resource's key held, at a time of Redis's clock.
-type value struct {
-	reply
-	now     int64
-	ended   int64 // when the last claim ended; 0 while one lies ahead, and where none is on record
-	renewal int64 // the end of the claim that a check would renew; 0 where there is none
-}
-
-var errMalformedValue = errors.New("malformed value")
-
-// parseValue reads the first three lines of what hold.lua writes. session is the one for which a check asks.
-func parseValue(text string, now int64, session string) (value, error) {
-	v := value{now: now}
-	if text == "" {
-		return v, nil
-	}
-	numbers, rest, ok1 := strings.Cut(text, "\n")
-	owner, rest, ok2 := strings.Cut(rest, "\n")
-	name, _, ok3 := strings.Cut(rest, "\n")
-	fence, numbers, _ := strings.Cut(numbers, " ")
-	start, claims, _ := strings.Cut(numbers, " ")
-	var began int64
-	var err1, err2, err3 error
-	v.fence, err1 = parseWhole(fence)
-	began, err2 = parseWhole(start)
-	v.owner, err3 = parseOwner(owner)
-	if !ok1 || !ok2 || !ok3 || err1 != nil || err2 != nil || err3 != nil {
-		return value{}, errMalformedValue
-	}
-	v.name = unescapeLine(name)
-	var last, latest, own int64
-	for claims != "" {
-		var claim string
-		claim, claims, _ = strings.Cut(claims, " ")
-		claim, at, _ := strings.Cut(claim, "=")
-		end, err := parseWhole(at)
-		if err != nil || claim == "" {
-			return value{}, errMalformedValue
-		}
-		last = max(last, end)
-		if end <= now {
-			continue
-		}
-		if claim[0] == 'c' {
-			v.sessions++
-			if claim[1:] == session {
-				own = end
-			}
-		}
-		if claim != "l" {
-			latest = max(latest, end)
-		}
-	}
-	if last > now {
-		v.left = microseconds(last - now)
-		v.held = microseconds(max(0, now-began))
-	} else {
-		v.ended = last
-	}
-	if v.renewal = own; own == 0 {
-		v.renewal = latest
-	}
-	return v, nil
 }
 
 // uncertain tells that the lock ended so lately that it may have been renewed since the value was read.
@@ -126,9 +59,9 @@ func (l *Locker) look(ctx context.Context, c *call, about Event, session string)
 
 // valueOf parses what a read has found, and ends its use.
 func (l *Locker) valueOf(ctx context.Context, c *call, about Event, session string) (value, error) {
-	v, err := parseValue(c.Val(), c.now, session)
+	v, _, err := parseValue(c.Val(), c.now, session)
 	if err != nil {
-		return v, l.failed(ctx, c.script, about, err)
+		return value{}, l.failed(ctx, c.script, about, err)
 	}
 	l.store.giveBack(c)
 	return v, nil

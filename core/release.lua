@@ -1,12 +1,7 @@
 -- release: end one session, or without one all of the caller's hold; the duration is the linger (0: none).
-local owner, session = ARGV[1], ARGV[3]
-local linger, match, retention = whole(ARGV[4], 0), whole(ARGV[5], 0), whole(ARGV[6], 1)
-
-local mine = hold.owner == owner and (match == 0 or hold.fence == match)
-local was_held = held()
+mine = mine and (not match or fence == match)
 local live = false -- whether a claim was ended that still held the lock
 local over = {}    -- sessions that this ends
-local changed = false -- whether anything else is to be written
 
 if session ~= '' then
   -- Also where nothing was held: a POST that this release overtook must find its session ended.
@@ -16,18 +11,16 @@ if session ~= '' then
     claims['c' .. session] = nil
   end
 elseif mine then
-  for _, list in ipairs({claims, lapsed}) do
-    for claim in pairs(list) do
-      if is_session(claim) then over[#over + 1] = string.sub(claim, 2) end
-    end
-  end
-  if claims.l and linger == 0 then
+  if duration == 0 and claims.l then
     claims.l, changed = nil, true
   end
-  for claim in pairs(claims) do
-    if claim ~= 'l' then
-      live = true
-      claims[claim] = nil
+  for _, ends in ipairs({claims, lapsed}) do
+    for claim in pairs(ends) do
+      if claim ~= 'l' then
+        live = live or ends == claims
+        if claim ~= 'u' then over[#over + 1] = string.sub(claim, 2) end
+        ends[claim], changed = nil, true
+      end
     end
   end
 end
@@ -38,9 +31,10 @@ if mine and next(lapsed) then
 end
 
 -- Only a claim that held the lock until now may linger, so a repeated release prolongs nothing.
-if live and linger > 0 then claims.l = math.max(claims.l or 0, now + linger) end
+if live and duration > 0 then claims.l = math.max(claims.l or 0, now + duration) end
 
-if #over > 0 then
+if over[1] then
+  changed = true
   local lines, again = {}, {}
   for _, name in ipairs(over) do again[name .. ' ' .. owner] = true end
   for who, at in string.gmatch(ended, '([^\t]*)\t(%d+)\n') do
@@ -52,17 +46,16 @@ if #over > 0 then
   ended = table.concat(lines, '', math.max(1, #lines - MAX_ENDED + 1))
 end
 
-if live then
-  save(math.max(0, ends() - now) + retention)
-elseif changed or #over > 0 then
-  save(math.max(1, redis.call('PTTL', KEYS[1]) * 1000))
-end
+if changed and not live then life = math.max(1, redis.call('PTTL', KEYS[1]) * 1000) end
 
--- Also where other claims remain: the end may have come nearer.
-if was_held and mine and (live or not held()) then announce() end
-if was_held and not held() then return reply('released') end
-if not live then return reply('none') end
-for claim in pairs(claims) do
-  if claim ~= 'l' then return reply('kept') end
+local free = next(claims) == nil
+announce = held and mine and (live or free)
+if held and free then
+  outcome = 'released'
+elseif not live then
+  outcome = 'none'
+elseif next(claims) == 'l' and not next(claims, 'l') then
+  outcome = 'lingering'
+else
+  outcome = 'kept'
 end
-return reply('lingering')

@@ -4,10 +4,9 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"strconv"
 	"strings"
-	"time"
 )
 
 var (
@@ -15,6 +14,8 @@ var (
 	holdLua string
 	//go:embed grant.lua
 	grantLua string
+	//go:embed answer.lua
+	answerLua string
 	//go:embed acquire.lua
 	acquireLua string
 	//go:embed check.lua
@@ -27,8 +28,7 @@ var (
 	takeoverLua string
 )
 
-// script is one operation on one resource, decided in Redis: the shared head, what operations that may
-// make a claim share, and the operation's own file.
+// script is one operation on one resource, decided in Redis; hold.lua says how its files go together.
 type script struct {
 	op, text, sha string
 	// repeatable: applied once more after a lost reply, it changes nothing newer. A release would end
@@ -37,11 +37,11 @@ type script struct {
 }
 
 var (
-	acquireScript  = newScript("acquire", holdLua+grantLua+acquireLua, true)
-	checkScript    = newScript("check", holdLua+grantLua+checkLua, true)
-	releaseScript  = newScript("release", holdLua+releaseLua, false)
-	statusScript   = newScript("status", holdLua+statusLua, true)
-	takeoverScript = newScript("takeover", holdLua+grantLua+takeoverLua, true)
+	acquireScript  = newScript("acquire", holdLua+acquireLua+grantLua+answerLua, true)
+	checkScript    = newScript("check", holdLua+checkLua+grantLua+answerLua, true)
+	releaseScript  = newScript("release", holdLua+releaseLua+answerLua, false)
+	statusScript   = newScript("status", holdLua+statusLua+answerLua, true)
+	takeoverScript = newScript("takeover", holdLua+takeoverLua+grantLua+answerLua, true)
 )
 
 func newScript(op, text string, repeatable bool) *script {
@@ -77,73 +77,29 @@ const (
 
 // reply is what a script found, or left behind.
 type reply struct {
-	outcome    outcome
-	fence      int64
-	sessions   int
-	held, left time.Duration // left is 0 when the lock is not held
-	owner      UserID        // of the hold, or of the last one
-	previous   UserID        // whose hold turned out to be over
-	name       string        // of owner
+	outcome outcome
+	value
+	previous UserID // whose hold turned out to be over
 }
 
-// parseReply reads the string that reply in hold.lua makes. Whatever does not parse is no decision:
-// the caller answers ErrUnavailable.
-func parseReply(text string) (reply, error) {
-	var r reply
-	malformed := func(what string) (reply, error) {
-		return reply{}, fmt.Errorf("malformed reply (%s)", what)
-	}
-	word, rest, ok := strings.Cut(text, " ")
-	if !ok || word == "" {
-		return malformed("outcome")
+// parseReply reads the string that answer.lua makes.
+func parseReply(text string) (r reply, err error) {
+	line, rest, ok := strings.Cut(text, "\n")
+	word, numbers, _ := strings.Cut(line, " ")
+	seconds, micros, _ := strings.Cut(numbers, " ")
+	s, err1 := parseWhole(seconds)
+	us, err2 := parseWhole(micros)
+	if !ok || word == "" || err1 != nil || err2 != nil || s > MaxFence/1_000_000 {
+		return reply{}, errMalformedReply
 	}
 	r.outcome = outcome(word)
-	var numbers [6]int64 // fence, sessions, held, left, length of owner, length of previous
-	for i := range numbers {
-		if word, rest, ok = strings.Cut(rest, " "); !ok {
-			return malformed("length")
-		}
-		n, err := parseWhole(word)
-		if err != nil {
-			return malformed("number")
-		}
-		numbers[i] = n
+	if r.value, rest, err = parseValue(rest, s*1_000_000+us, ""); err == nil {
+		r.previous, err = parseOwner(rest)
 	}
-	r.fence, r.sessions = numbers[0], int(numbers[1])
-	r.held, r.left = microseconds(numbers[2]), microseconds(numbers[3])
-	ownerEnd, previousEnd := numbers[4], numbers[4]+numbers[5]
-	if previousEnd > int64(len(rest)) {
-		return malformed("length")
+	if err != nil {
+		return reply{}, fmt.Errorf("%w: %w", errMalformedReply, err)
 	}
-	var err error
-	if r.owner, err = parseOwner(rest[:ownerEnd]); err != nil {
-		return malformed("owner")
-	}
-	if r.previous, err = parseOwner(rest[ownerEnd:previousEnd]); err != nil {
-		return malformed("owner")
-	}
-	r.name = unescapeLine(rest[previousEnd:])
 	return r, nil
 }
 
-// parseWhole reads a number of Redis's: at least 0, and exact in Lua.
-func parseWhole(text string) (int64, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err == nil && n > MaxFence {
-		err = strconv.ErrRange
-	}
-	return int64(n), err
-}
-
-func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
-
-// status is the reply as anyone may see it.
-func (r reply) status(uid string) Status {
-	if r.left == 0 {
-		return Status{UID: uid, Fence: r.fence}
-	}
-	return Status{
-		UID: uid, Locked: true, User: User{ID: r.owner, Name: r.name}, Fence: r.fence,
-		Sessions: r.sessions, HeldFor: r.held, ExpiresIn: r.left,
-	}
-}
+var errMalformedReply = errors.New("malformed reply")

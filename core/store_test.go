@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -114,18 +115,40 @@ func TestFailuresAreUnavailableAndRepeatedOnlyWhereHarmless(t *testing.T) {
 
 func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{
-		"", "acquired", "acquired 1 0 0 0 0", "acquired x 0 0 0 0 0 ", "acquired 1 0 0 5 9 0 i1", "acquired -1 0 0 5 2 0 i1",
-		"acquired 1 0 0 5 2 0 x1", "acquired 1 0 0 5 2 0 ix", "nonsense 1 0 0 5 2 0 i1", "acquired 9007199254740992 0 0 5 2 0 i1",
-		"acquired 1 0 0 5 2 0 i2", // another user's hold
-		"acquired 1 0 0 0 2 0 i1", // no time left
-	} {
+	const whole = "acquired 1790000000 000001\n1790000000000000 1790000000000000 u=1790000060000000\ni1\nAnn\n"
+	answer := func(text string) (*core.Lock, error) {
 		client := &stubClient{process: func(_ context.Context, cmd redis.Cmder) error {
 			cmd.(interface{ SetVal(string) }).SetVal(text)
 			return nil
 		}}
-		lock, err := stubbed(t, client).Mutex("d", time.Minute, ann).Acquire(t.Context())
-		if lock != nil || !errors.Is(err, core.ErrUnavailable) {
+		return stubbed(t, client).Mutex("d", time.Minute, ann).Acquire(t.Context())
+	}
+	if lock, err := answer(whole); err != nil || lock.Fence != 1790000000000000 || lock.ExpiresIn != time.Minute-time.Microsecond {
+		t.Fatalf("%+v, %v", lock, err)
+	}
+	for _, change := range [][2]string{
+		{whole, ""},
+		{whole, "acquired"},
+		{"acquired ", ""},
+		{"acquired", "nonsense"},
+		{"1790000000 000001\n", "\n"},
+		{" 000001\n", " x\n"},
+		{"1790000000 0", "9007199255 0"}, // beyond what Lua can count
+		{"1790000000000000 1790000000000000", "1790000000000000"},
+		{"\n1790000000000000", "\n-1"},
+		{"\n1790000000000000", "\n9007199254740992"},
+		{"u=1790000060000000", "u"},
+		{"u=1790000060000000", "=1790000060000000"},
+		{"\ni1\n", "\nx1\n"},
+		{"\ni1\n", "\nix\n"},
+		{"\ni1\nAnn\n", "\ni1\n"},
+		{"\ni1\nAnn\n", "\ni1\nAnn"},
+		{"\ni1\n", "\ni2\n"},                         // another user's hold
+		{"u=1790000060000000", "u=1790000000000001"}, // no time left
+		{"Ann\n", "Ann\nx"},                          // an owner before it that is none
+	} {
+		text := strings.Replace(whole, change[0], change[1], 1)
+		if lock, err := answer(text); lock != nil || !errors.Is(err, core.ErrUnavailable) {
 			t.Errorf("%q: %+v, %v", text, lock, err)
 		}
 	}

@@ -33,25 +33,25 @@ var mutants = map[string]struct {
 }{
 	// Two clients find the lock free, and both get it.
 	"GET, then SET": {
-		mutations: []mutation{{"acquire.lua", "if held() and hold.owner ~= owner then return reply('locked') end\n", ""}},
-		before:    &mutation{"acquire.lua", "return reply(grant(owner, name, ttl, session, retention))", "return ''"},
+		mutations: []mutation{{"acquire.lua", "if held and not mine then\n  outcome = 'locked'\nelseif", "if"}},
+		before:    &mutation{"acquire.lua", "  granted = true\n", "  do return '' end\n"},
 	},
 	// Who does not hold the lock ends the hold of another.
 	"DEL without an owner check": {
-		mutations: []mutation{{"release.lua", "local mine = hold.owner == owner and (match == 0 or hold.fence == match)", "local mine = true"}},
+		mutations: []mutation{{"release.lua", "mine = mine and (not match or fence == match)", "mine = true"}},
 	},
 	// The reply is as it should be, but the claim in Redis ends when it would have.
 	"renew without extending": {
 		mutations: []mutation{
-			{"acquire.lua", "return reply(grant(", "if held_by(owner) then save = function() confirmed = true end end\nreturn reply(grant("},
-			{"check.lua", "    save(ends() - now + retention)\n", "    confirmed = true\n"},
+			{"grant.lua", "holder_name, lapsed, changed = name, {}, true", "holder_name, lapsed, changed = name, {}, not (held and mine)"},
+			{"check.lua", "outcome, changed, lapsed = 'renewed', true, {}", "outcome, lapsed = 'renewed', {}"},
 		},
 	},
 	// A fence counts the holders for as long as somebody holds the lock, and then begins anew.
 	"a fence that restarts": {
 		mutations: []mutation{
-			{"grant.lua", "math.max(now, hold.fence + 1)", "hold.fence + 1"},
-			{"release.lua", "if was_held and not held() then", "if was_held and not held() then\n  redis.call('DEL', KEYS[1])"},
+			{"grant.lua", "math.max(now, fence + 1)", "fence + 1"},
+			{"release.lua", "if changed and not live then", "if held and mine and next(claims) == nil then fence, holder = '0', '' end\nif changed and not live then"},
 		},
 	},
 }
@@ -59,15 +59,15 @@ var mutants = map[string]struct {
 // maxHistories bounds how long a mutant may stay hidden. Most are caught by the first history.
 const maxHistories = 50
 
-// parts are the files that make a script.
+// parts are the files that make a script, in their order.
 func parts(file string) []string {
 	if file == "release.lua" || file == "status.lua" {
-		return []string{"hold.lua", file}
+		return []string{"hold.lua", file, "answer.lua"}
 	}
-	return []string{"hold.lua", "grant.lua", file}
+	return []string{"hold.lua", file, "grant.lua", "answer.lua"}
 }
 
-// source is a script as the engine sends it: the shared head, what makes a claim, then its own file.
+// source is a script as the engine sends it.
 func source(t *testing.T, file string) string {
 	t.Helper()
 	var text strings.Builder
