@@ -122,7 +122,7 @@ test('each state of the lock and the page has its name and its words', () => {
   for (const [view, state, want] of [
     [page({ user: '' }), 'nobody', 'You are nobody yet. Say who you are, above, to edit.'],
     [page({ lock: locked('idle'), started: false }), 'loading', 'Asking who is editing.'],
-    [page({ lock: locked('idle'), started: false, resuming: true }), 'loading', 'Getting your lock back. You can go on typing.'],
+    [page({ lock: locked('idle'), resuming: true }), 'loading', 'Getting your lock back. You can go on typing.'],
     [page({ lock: locked('idle'), problem: 'No.' }), 'idle', 'No.'],
     [page({ lock: locked('idle'), idled: true, kept: true }), 'released-idle',
       'Nothing was typed for 30 minutes: others may edit now. Your unsaved text is kept below.'],

@@ -141,7 +141,7 @@ let shownState = '';
 
 function render() {
   const entry = keptEntry();
-  const state = stateOf({ user, lock, idled, started });
+  const state = stateOf({ user, lock, resuming, idled, started });
   const [lead, advice] = sentences(state, {
     user, lock, resuming, waited, stale, problem, kept: !!entry, idleMinutes: IDLE_MINUTES,
   });
