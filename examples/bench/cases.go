@@ -91,13 +91,23 @@ func (s *site) locker(options core.Options) (*core.Locker, error) {
 	return locker, nil
 }
 
+// engines are the ways to set up editlock that are measured.
+var engines = []struct {
+	name    string
+	options core.Options
+}{
+	{"editlock", core.Options{}},
+}
+
 func cases() []benchCase {
 	var all []benchCase
 	all = append(all, rawCases()...)
 	all = append(all, redislockCases()...)
 	all = append(all, redsyncCases()...)
 	all = append(all, rueidislockCases()...)
-	all = append(all, editlockCases("editlock", core.Options{})...)
+	for _, engine := range engines {
+		all = append(all, editlockCases(engine.name, engine.options)...)
+	}
 	return all
 }
 

@@ -80,7 +80,7 @@ func engineResults(found series, measured []benchCase, callers []int) results {
 	var r results
 	for _, n := range callers {
 		s := section{
-			title:  crowd(n),
+			title:  callersText(n),
 			note:   "Each caller on a key of its own, but where the name says \"one key\".",
 			header: []string{"", "µs a call", "p50 µs", "p99 µs", "allocations", "client CPU µs", "server CPU µs", "round trips"},
 		}
@@ -104,7 +104,7 @@ func engineResults(found series, measured []benchCase, callers []int) results {
 		for _, n := range callers {
 			limit, ok := g.limits[n]
 			if ratio := found.ratio(key{g.of, n}, key{g.by, n}, nsPerOp); ok && ratio.known() {
-				r.Verdicts = append(r.Verdicts, verdict{what: fmt.Sprintf("%s / %s, %s", g.of, g.by, crowd(n)), limit: limit, measured: ratio})
+				r.Verdicts = append(r.Verdicts, verdict{what: fmt.Sprintf("%s / %s, %s", g.of, g.by, callersText(n)), limit: limit, measured: ratio})
 			}
 		}
 	}
@@ -134,7 +134,7 @@ func lines(found series, title string, callers []int, names ...string) panel {
 	return p
 }
 
-func crowd(callers int) string {
+func callersText(callers int) string {
 	if callers == 1 {
 		return "1 caller"
 	}

@@ -5,7 +5,7 @@
 //
 // It needs redis-server in PATH, starts servers of its own, and writes results.md and results.svg.
 // Each part of it is one file: engine.go and cases.go, locks.go (many held locks), http.go, distant.go,
-// waiters.go. How it measures is in slices.go, what becomes of the figures in stats.go and report.go.
+// waiters.go; serve.go, load.go and child.go are the processes they need. How it measures is in slices.go, what becomes of the figures in stats.go and report.go.
 package main
 
 import (
@@ -49,10 +49,18 @@ type part struct {
 
 var parts = []part{
 	{"engine", measureEngine},
+	{"locks", measureLocks},
+	{"http", measureHTTP},
+	{"distant", measureDistant},
+	{"waiters", measureWaiters},
 }
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
+	played, err := playRole(os.Args[1:])
+	if !played {
+		err = run(os.Args[1:], os.Stdout)
+	}
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
@@ -88,6 +96,11 @@ func run(args []string, log io.Writer) error {
 		}
 	}
 	c.parts = strings.Split(*names, ",")
+	for _, name := range c.parts {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
+			return fmt.Errorf("-parts: %q is none of %s", name, partNames())
+		}
+	}
 	all, version, err := measure(context.Background(), c)
 	if err != nil {
 		return err
@@ -106,7 +119,10 @@ func run(args []string, log io.Writer) error {
 func measure(ctx context.Context, c config) (all results, redisVersion string, err error) {
 	b := new(bed)
 	defer b.close()
-	redisVersion, err = redistest.Start(b).Client(b).InfoMap(ctx, "server").Item("Server", "redis_version"), nil
+	redisVersion = redistest.Start(b).Client(b).InfoMap(ctx, "server").Item("Server", "redis_version")
+	if c.short {
+		all.Notes = append(all.Notes, "This was a short run: its figures mean nothing.")
+	}
 	for _, p := range parts {
 		if !slices.Contains(c.parts, p.name) {
 			continue

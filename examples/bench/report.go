@@ -41,7 +41,10 @@ func (v verdict) row() []string {
 	if v.atLeast {
 		sign = "≥ "
 	}
-	if v.met() {
+	switch {
+	case !v.measured.known():
+		met = "–"
+	case v.met():
 		met = "yes"
 	}
 	spread := "–" // what was measured once has none
@@ -89,7 +92,9 @@ func (r *results) write(w io.Writer, command, redisVersion string) error {
 		goals.write(&b)
 	}
 	for _, s := range r.Sections {
-		s.write(&b)
+		if len(s.rows) > 0 {
+			s.write(&b)
+		}
 	}
 	_, err := io.WriteString(w, strings.TrimSpace(b.String())+"\n")
 	return err

@@ -90,6 +90,11 @@ func interleave(jobs []job, d time.Duration, c config, noise *disturbance) (seri
 			return nil, fmt.Errorf("%s, %d callers: %w", j.name, j.callers, err)
 		}
 	}
+	return repeatDisturbed(jobs, c, noise, func(j job) (sample, float64, error) { return j.measure(d) })
+}
+
+// repeatDisturbed is interleave's order of things. measure also tells how much of a core others used.
+func repeatDisturbed(jobs []job, c config, noise *disturbance, measure func(job) (sample, float64, error)) (series, error) {
 	results := make(series)
 	for round := range c.rounds {
 		fmt.Fprintf(c.log, "  round %d of %d\n", round+1, c.rounds)
@@ -99,7 +104,7 @@ func interleave(jobs []job, d time.Duration, c config, noise *disturbance) (seri
 		for len(queue) > 0 {
 			j, k := queue[0], key{queue[0].name, queue[0].callers}
 			queue = queue[1:]
-			one, others, err := j.measure(d)
+			one, others, err := measure(j)
 			if err != nil {
 				return nil, fmt.Errorf("%s, %d callers: %w", j.name, j.callers, err)
 			}

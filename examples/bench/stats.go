@@ -16,6 +16,9 @@ type summary struct {
 	Median, Low, High float64
 }
 
+// once is what was measured only once.
+func once(value float64) summary { return summary{value, value, value} }
+
 func (s summary) known() bool { return !math.IsNaN(s.Median) }
 
 // summarize returns NaNs for no values.
