@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -25,8 +26,14 @@ import (
 // Each library is set up as its documentation recommends, with what it needs for 256 callers: go-redis, and
 // so redislock, redsync and editlock on it, with 256 connections in the pool; rueidis pipelines by itself.
 
-// held is the timeout of what is held through the whole run.
-const held = 24 * time.Hour
+const (
+	// held is the timeout of what is held through the whole run, brief that of what is released at once.
+	held, brief = 24 * time.Hour, 10 * time.Minute
+	// patience is the time limit of a call, so that a busy machine makes it slow and not an error.
+	patience = 30 * time.Second
+	// pool is the size of go-redis's pool, and the most callers there are.
+	pool = 256
+)
 
 // benchCase is one row of the table.
 type benchCase struct {
@@ -46,9 +53,12 @@ type (
 type site struct {
 	ctx     context.Context
 	addr    string
+	pool    int // connections of a client; 0: as many as go-redis likes
 	shared  *redis.Client
 	closers []func()
 }
+
+func newSite(ctx context.Context, addr string) *site { return &site{ctx: ctx, addr: addr, pool: pool} }
 
 func (s *site) onClose(f func()) { s.closers = append(s.closers, f) }
 
@@ -58,12 +68,12 @@ func (s *site) close() {
 	}
 }
 
-const pool = 256
-
 // goRedis is one client for all cases on plain go-redis.
 func (s *site) goRedis() *redis.Client {
 	if s.shared == nil {
-		s.shared = redis.NewClient(&redis.Options{Addr: s.addr, PoolSize: pool})
+		s.shared = redis.NewClient(&redis.Options{
+			Addr: s.addr, PoolSize: s.pool, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience,
+		})
 		s.onClose(func() { _ = s.shared.Close() })
 	}
 	return s.shared
@@ -79,16 +89,29 @@ func (s *site) rueidis() (rueidis.Client, error) {
 
 // locker is made as an application makes it.
 func (s *site) locker(options core.Options) (*core.Locker, error) {
-	client, err := openCore(s.ctx, "redis://"+s.addr+"/0?pool_size="+strconv.Itoa(pool))
+	if err := os.Setenv(core.EnvURL, s.redisURL()); err != nil {
+		return nil, err
+	}
+	client, err := core.Open(s.ctx)
 	if err != nil {
 		return nil, err
 	}
+	options.Timeout = patience
 	locker, err := core.New(client, options)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
 	s.onClose(func() { _, _ = locker.Close(), client.Close() })
 	return locker, nil
+}
+
+// redisURL is what core.Open finds in the environment.
+func (s *site) redisURL() string {
+	url := fmt.Sprintf("redis://%s/0?pool_size=%d", s.addr, s.pool)
+	for _, limit := range []string{"dial", "read", "write", "pool"} {
+		url += fmt.Sprintf("&%s_timeout=%v", limit, patience)
+	}
+	return url
 }
 
 // engines are the ways to set up editlock that are measured.
@@ -195,7 +218,7 @@ func redislockCases() []benchCase {
 		{name: "redislock acquire + release", open: open(func(client *redislock.Client, caller int) (call, error) {
 			key := name("redislock", caller)
 			return func(ctx context.Context) error {
-				lock, err := client.Obtain(ctx, key, time.Minute, nil)
+				lock, err := client.Obtain(ctx, key, brief, nil)
 				if err != nil {
 					return err
 				}
@@ -206,7 +229,7 @@ func redislockCases() []benchCase {
 			key := name("redislock-denied", caller)
 			_, err := client.Obtain(context.Background(), key, held, nil)
 			return func(ctx context.Context) error {
-				_, err := client.Obtain(ctx, key, time.Minute, nil)
+				_, err := client.Obtain(ctx, key, brief, nil)
 				return refusal(err, redislock.ErrNotObtained)
 			}, err
 		})},
@@ -216,7 +239,7 @@ func redislockCases() []benchCase {
 		})},
 		{name: "redislock one key", callers: []int{pool}, open: open(func(client *redislock.Client, _ int) (call, error) {
 			return func(ctx context.Context) error {
-				lock, err := client.Obtain(ctx, "redislock-one", time.Minute, nil)
+				lock, err := client.Obtain(ctx, "redislock-one", brief, nil)
 				if errors.Is(err, redislock.ErrNotObtained) {
 					return nil
 				} else if err != nil {
@@ -248,7 +271,7 @@ func redsyncCases() []benchCase {
 		{name: "redsync acquire + release", open: open(func(locks *redsync.Redsync, caller int) (call, error) {
 			key := name("redsync", caller)
 			return func(ctx context.Context) error {
-				mutex := locks.NewMutex(key, redsync.WithExpiry(time.Minute))
+				mutex := locks.NewMutex(key, redsync.WithExpiry(brief))
 				if err := mutex.TryLockContext(ctx); err != nil {
 					return err
 				}
@@ -260,7 +283,7 @@ func redsyncCases() []benchCase {
 			key := name("redsync-denied", caller)
 			err := locks.NewMutex(key, redsync.WithExpiry(held)).TryLock()
 			return func(ctx context.Context) error {
-				return taken(locks.NewMutex(key, redsync.WithExpiry(time.Minute)).TryLockContext(ctx))
+				return taken(locks.NewMutex(key, redsync.WithExpiry(brief)).TryLockContext(ctx))
 			}, err
 		})},
 		{name: "redsync renew", open: open(func(locks *redsync.Redsync, caller int) (call, error) {
@@ -272,7 +295,7 @@ func redsyncCases() []benchCase {
 		})},
 		{name: "redsync one key", callers: []int{pool}, open: open(func(locks *redsync.Redsync, _ int) (call, error) {
 			return func(ctx context.Context) error {
-				mutex := locks.NewMutex("redsync-one", redsync.WithExpiry(time.Minute))
+				mutex := locks.NewMutex("redsync-one", redsync.WithExpiry(brief))
 				if err := mutex.TryLockContext(ctx); err != nil {
 					return taken(err)
 				}
@@ -289,7 +312,7 @@ func rueidislockCases() []benchCase {
 	locker := func(s *site) (rueidislock.Locker, error) {
 		locks, err := rueidislock.NewLocker(rueidislock.LockerOption{
 			ClientOption: rueidis.ClientOption{InitAddress: []string{s.addr}},
-			KeyMajority:  1, NoLoopTracking: true, KeyValidity: held, TryNextAfter: 10 * time.Second,
+			KeyMajority:  1, NoLoopTracking: true, KeyValidity: held, TryNextAfter: patience,
 		})
 		if err == nil {
 			s.onClose(locks.Close)
@@ -378,7 +401,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 		{name: engine + " acquire + release", open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("pair", caller)
 			return func(ctx context.Context) error {
-				mutex := locker.Mutex(uid, time.Minute, user(caller))
+				mutex := locker.Mutex(uid, brief, user(caller))
 				if _, err := mutex.Acquire(ctx); err != nil {
 					return err
 				}
@@ -389,7 +412,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 			uid := uid("denied", caller)
 			_, err := locker.Mutex(uid, held, user(pool+caller)).Acquire(context.Background())
 			return func(ctx context.Context) error {
-				_, err := locker.Mutex(uid, time.Minute, user(caller)).Acquire(ctx)
+				_, err := locker.Mutex(uid, brief, user(caller)).Acquire(ctx)
 				return refusal(err, core.ErrResourceLocked)
 			}, err
 		})},
@@ -423,7 +446,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 		{name: engine + " one key", callers: []int{pool}, open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := prefix + "one"
 			return func(ctx context.Context) error {
-				mutex := locker.Mutex(uid, time.Minute, user(caller))
+				mutex := locker.Mutex(uid, brief, user(caller))
 				if _, err := mutex.Acquire(ctx); errors.Is(err, core.ErrResourceLocked) {
 					return nil
 				} else if err != nil {

@@ -39,14 +39,13 @@ type child struct {
 	replies  *json.Decoder
 }
 
-// startChild starts a role. redisURL is what it finds in its environment.
-func startChild(b *bed, redisURL, role string, args ...string) (*child, error) {
+// startChild starts a role; the address of redis-server is the first of its arguments.
+func startChild(b *bed, addr, role string, args ...string) (*child, error) {
 	program, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(program, append([]string{role}, args...)...)
-	cmd.Env = append(os.Environ(), "REDIS_URL="+redisURL)
+	cmd := exec.Command(program, append([]string{role, addr}, args...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {

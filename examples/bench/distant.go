@@ -32,7 +32,7 @@ func measureDistant(ctx context.Context, b *bed, c config, noise *disturbance) (
 		return results{}, err
 	}
 	defer stop()
-	s := &site{ctx: ctx, addr: addr}
+	s := newSite(ctx, addr)
 	defer s.close()
 
 	names := []string{"go-redis GET", "rueidis GET"}

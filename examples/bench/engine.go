@@ -48,7 +48,7 @@ func measureEngine(ctx context.Context, b *bed, c config, noise *disturbance) (r
 	if err != nil {
 		return results{}, err
 	}
-	s := &site{ctx: ctx, addr: redisServer.Addr}
+	s := newSite(ctx, redisServer.Addr)
 	defer s.close()
 
 	var jobs []job

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -25,11 +25,10 @@ func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (res
 	if err != nil {
 		return results{}, err
 	}
-	url := redisServer.URL(0) + "?pool_size=" + strconv.Itoa(pool)
-	if err := ownDocuments(ctx, url, rig.admin); err != nil {
+	if err := ownDocuments(ctx, redisServer.Addr, rig.admin); err != nil {
 		return results{}, err
 	}
-	load, err := startChild(b, url, "load")
+	load, err := startChild(b, redisServer.Addr, "load")
 	if err != nil {
 		return results{}, err
 	}
@@ -40,7 +39,7 @@ func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (res
 	}
 	var servers []server
 	for _, f := range frameworks {
-		child, err := startChild(b, url, "serve", f.name)
+		child, err := startChild(b, redisServer.Addr, "serve", f.name)
 		if err != nil {
 			return results{}, err
 		}
@@ -133,18 +132,14 @@ func (c *child) put(request loadRequest) (loadReply, error) {
 }
 
 // ownDocuments gives each connection's user the document that it saves, in the eyes of both guards.
-func ownDocuments(ctx context.Context, url string, admin *redis.Client) error {
-	client, err := openCore(ctx, url)
+func ownDocuments(ctx context.Context, addr string, admin *redis.Client) error {
+	s := newSite(ctx, addr)
+	defer s.close()
+	locker, err := s.locker(core.Options{})
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		return err
-	}
-	defer locker.Close()
-	for i := range 64 {
+	for i := range slices.Max(connectionCounts) {
 		uid, user := savedDocument(i), i+1
 		if _, err := locker.Mutex(uid, held, core.User{ID: core.ID(user)}).Acquire(ctx); err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -39,7 +38,7 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 		if err != nil {
 			return results{}, err
 		}
-		s := &site{ctx: ctx, addr: redisServer.Addr}
+		s := newSite(ctx, redisServer.Addr)
 		defer s.close()
 		locker, err := s.locker(core.Options{})
 		if err != nil {
@@ -125,7 +124,7 @@ func onAnyOf(n, caller int, locker *core.Locker, operation string) call {
 	default:
 		uid := name("own", caller)
 		return func(ctx context.Context) error {
-			mutex := locker.Mutex(uid, time.Minute, lockHolder)
+			mutex := locker.Mutex(uid, brief, lockHolder)
 			if _, err := mutex.Acquire(ctx); err != nil {
 				return err
 			}

@@ -22,9 +22,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
-	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/redistest"
 )
 
@@ -151,12 +148,4 @@ func save(path string, write func(io.Writer) error) error {
 		return err
 	}
 	return errors.Join(write(file), file.Close())
-}
-
-// openCore opens a client as an application does.
-func openCore(ctx context.Context, url string) (redis.UniversalClient, error) {
-	if err := os.Setenv(core.EnvURL, url); err != nil {
-		return nil, err
-	}
-	return core.Open(ctx)
 }

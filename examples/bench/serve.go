@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"strconv"
 
 	"github.com/gin-gonic/gin"
@@ -38,7 +37,7 @@ var variants = []struct{ path, name string }{
 // application is what the routes need.
 type application struct {
 	locker *core.Locker
-	client redis.UniversalClient
+	client *redis.Client
 }
 
 const answer = `{"saved":true}`
@@ -148,34 +147,25 @@ var frameworks = []struct {
 	}},
 }
 
-// serve serves the framework that the argument names, says where, and does so until its input ends.
+// serve serves the framework that the second argument names, says where, and does so until its input ends.
 func serve(args []string, requests *json.Decoder, replies *json.Encoder) error {
-	ctx := context.Background()
-	client, err := core.Open(ctx)
+	if len(args) != 2 {
+		return fmt.Errorf("serve: want the address of redis-server and a framework, not %q", args)
+	}
+	s := newSite(context.Background(), args[0])
+	defer s.close()
+	locker, err := s.locker(core.Options{})
 	if err != nil {
 		return err
 	}
-	defer client.Close()
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		return err
-	}
-	defer locker.Close()
-	options, err := redis.ParseURL(os.Getenv(core.EnvURL))
-	if err != nil {
-		return err
-	}
-	plain := redis.NewClient(options) // the same size of pool, with go-redis's own timeouts
-	defer plain.Close()
-
 	for _, f := range frameworks {
-		if len(args) == 1 && f.name == args[0] {
+		if f.name == args[1] {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				return err
 			}
 			failed := make(chan error, 2)
-			go func() { failed <- f.serve(application{locker, plain}, l) }()
+			go func() { failed <- f.serve(application{locker, s.goRedis()}, l) }()
 			go func() { failed <- requests.Decode(new(any)) }() // the end of the input ends the process
 			if err := replies.Encode(l.Addr().String()); err != nil {
 				return err
@@ -183,5 +173,5 @@ func serve(args []string, requests *json.Decoder, replies *json.Encoder) error {
 			return <-failed
 		}
 	}
-	return fmt.Errorf("no framework of the name %v", args)
+	return fmt.Errorf("no framework of the name %q", args[1])
 }

@@ -252,7 +252,7 @@ type driven struct {
 	elapsed time.Duration
 }
 
-// drive lets every caller repeat its call until the time is up.
+// drive lets every caller repeat its call until the time is up, and make it once at least.
 func drive(calls []call, d time.Duration) (*driven, error) {
 	var (
 		histograms = make([]histogram, len(calls))
@@ -265,13 +265,15 @@ func drive(calls []call, d time.Duration) (*driven, error) {
 		work.Go(func() {
 			ctx := context.Background()
 			<-start
-			for begin := time.Now(); begin.Before(deadline); {
+			for begin := time.Now(); ; {
 				if failures[i] = do(ctx); failures[i] != nil {
 					return
 				}
 				end := time.Now()
 				histograms[i].add(end.Sub(begin))
-				begin = end
+				if begin = end; end.After(deadline) {
+					return
+				}
 			}
 		})
 	}
@@ -283,5 +285,5 @@ func drive(calls []call, d time.Duration) (*driven, error) {
 	for i := range histograms {
 		run.latency.merge(&histograms[i])
 	}
-	return run, errors.Join(failures...)
+	return run, cmp.Or(failures...)
 }

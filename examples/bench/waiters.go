@@ -34,7 +34,7 @@ type waitReply struct {
 
 func measureWaiters(ctx context.Context, b *bed, c config, _ *disturbance) (results, error) {
 	redisServer := redistest.Start(b)
-	child, err := startChild(b, redisServer.URL(0), "wait")
+	child, err := startChild(b, redisServer.Addr, "wait")
 	if err != nil {
 		return results{}, err
 	}
@@ -72,13 +72,13 @@ func measureWaiters(ctx context.Context, b *bed, c config, _ *disturbance) (resu
 }
 
 // wait is the role of the process with the waiters.
-func wait(_ []string, requests *json.Decoder, replies *json.Encoder) error {
+func wait(args []string, requests *json.Decoder, replies *json.Encoder) error {
 	for {
 		var request waitRequest
 		if err := requests.Decode(&request); err != nil {
 			return err
 		}
-		reply, err := request.carryOut()
+		reply, err := request.carryOut(args[0])
 		if err != nil {
 			return err
 		}
@@ -88,18 +88,15 @@ func wait(_ []string, requests *json.Decoder, replies *json.Encoder) error {
 	}
 }
 
-func (request waitRequest) carryOut() (reply waitReply, err error) {
+func (request waitRequest) carryOut(addr string) (reply waitReply, err error) {
 	ctx := context.Background()
-	client, err := core.Open(ctx)
+	s := newSite(ctx, addr)
+	s.pool = 0 // connections are memory as well
+	defer s.close()
+	locker, err := s.locker(core.Options{})
 	if err != nil {
 		return reply, err
 	}
-	defer client.Close()
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		return reply, err
-	}
-	defer locker.Close()
 	for i := range request.Documents {
 		if _, err := locker.Mutex(lockUID(i), held, lockHolder).Acquire(ctx); err != nil {
 			return reply, err
@@ -187,14 +184,14 @@ func (c *crowd) add(uid string) {
 
 // await returns when so many waiters have learned it.
 func (c *crowd) await(n int, locked bool) error {
-	patience := time.After(time.Minute)
+	limit := time.After(time.Minute)
 	for told := range n {
 		select {
 		case got := <-c.locked:
 			if got != locked {
 				return fmt.Errorf("a waiter learned locked=%t instead of %t", got, locked)
 			}
-		case <-patience:
+		case <-limit:
 			return fmt.Errorf("after a minute only %d of %d waiters have learned locked=%t", told, n, locked)
 		}
 	}
