@@ -1,7 +1,6 @@
--- acquire: acquire or renew. ARGV: owner, name, ttl, session ('' is unnamed), fence that must still be
--- the caller's own (0: none), retention, channel.
-local owner, name, session = ARGV[1], ARGV[2], ARGV[4]
-local ttl, match, retention = whole(ARGV[3], 1), whole(ARGV[5], 0), whole(ARGV[6], 1)
+-- acquire: acquire or renew; under a fence only a hold that is still the caller's own.
+local owner, name, session = ARGV[1], ARGV[2], ARGV[3]
+local ttl, match, retention = whole(ARGV[4], 1), whole(ARGV[5], 0), whole(ARGV[6], 1)
 
 if held() and hold.owner ~= owner then return reply('locked') end
 if match > 0 then

@@ -1,8 +1,9 @@
--- check: the guard's question. ARGV: owner, name, ttl, session, fence that the hold must have (0: any),
--- 1 to renew when a third of ttl has gone, 1 to acquire if free, retention, channel.
-local owner, name, session = ARGV[1], ARGV[2], ARGV[4]
-local ttl, match, retention = whole(ARGV[3], 1), whole(ARGV[5], 0), whole(ARGV[8], 1)
-local renew, acquire = ARGV[6] == '1', ARGV[7] == '1'
+-- check: the guard's question, where it may have to write. Mode: 1 renews when a third of the timeout has
+-- gone, 2 acquires if free, 3 does both. core/read.go answers the same without a script where it can.
+local owner, name, session = ARGV[1], ARGV[2], ARGV[3]
+local ttl, match, retention = whole(ARGV[4], 1), whole(ARGV[5], 0), whole(ARGV[6], 1)
+local mode = whole(ARGV[8], 0)
+local renew, acquire = mode % 2 == 1, mode >= 2
 
 if held() and hold.owner ~= owner then return reply('locked') end
 if not held() then
@@ -16,12 +17,16 @@ if not held() then
 end
 if match > 0 and hold.fence ~= match then return reply('moved') end
 if renew then
-  -- A check makes no claim: it moves the end of one that is there.
-  local field = 'c:' .. session
-  if not claims[field] then field = pick(claims, 'cu', true) end
-  if field and claims[field] - now <= ttl * 2 / 3 then
-    claims[field] = now + ttl
-    put(field, claims[field])
+  -- A check makes no claim: it moves the end of one that is there, but not of a linger.
+  local claim = 'c' .. session
+  if not claims[claim] then
+    claim = nil
+    for other, at in pairs(claims) do
+      if other ~= 'l' and (not claim or at > claims[claim]) then claim = other end
+    end
+  end
+  if claim and claims[claim] - now <= ttl * 2 / 3 then
+    claims[claim], lapsed = now + ttl, {}
     save(ends() - now + retention)
     return reply('renewed')
   end

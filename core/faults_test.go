@@ -127,6 +127,9 @@ func (s *site) client(t *testing.T, kind string) redis.UniversalClient {
 		options = redis.Options{DialTimeout: 5 * time.Second} // go-redis's default, for the dialer below
 	}
 	options.Addr, options.PoolSize = s.proxy.Addr, s.fault.pool
+	if s.fault.pool > 0 {
+		options.PipelinePoolSize = -1 // else go-redis has another pool for what is sent together
+	}
 	if s.fault.credential {
 		options.Username, options.Password = "app", "p"
 	}
@@ -582,10 +585,10 @@ func closeUnderFault(ctx context.Context, t *testing.T, kind string, client redi
 
 func faults(t *testing.T) []fault {
 	t.Helper()
-	// What needs no memory: to look, and to remove before writing.
+	// All that makes no new key.
 	frugal := map[string]int{
-		"acquire another's": 423, "guard": 200, "guard of another's": 423, "release": 204, "release of a session": 204,
-		"takeover": 200, "takeover by script": 200, // it removes the claims of another before it writes its own
+		"renew": 200, "acquire another's": 423, "guard": 200, "guard of another's": 423, "release": 204, "release of a session": 204,
+		"takeover": 200, "takeover by script": 200,
 		"status": 200, "status of many": 200, "wait": 200, "watch": 200,
 	}
 	return []fault{
@@ -625,8 +628,7 @@ func faults(t *testing.T) []fault {
 				s.proxy.CutReply(7)
 				return func() { s.proxy.CutReply(-1) }
 			}},
-		// (Commands sent together have a pool of their own in go-redis.)
-		{name: "pool exhausted", pool: 1, works: map[string]int{"status of many": 200}, begin: func(t *testing.T, s *site) func() {
+		{name: "pool exhausted", pool: 1, begin: func(t *testing.T, s *site) func() {
 			var held []*redis.Conn
 			for _, client := range s.begun {
 				conn := client.Conn()
@@ -688,8 +690,8 @@ func faults(t *testing.T) []fault {
 			s.dropClients(t)
 			return func() { s.do(t, "ACL", "SETUSER", "app", ">p") }
 		}},
-		{name: "NOPERM for scripts", credential: true, begin: func(t *testing.T, s *site) func() {
-			s.do(t, "ACL", "SETUSER", "app", "-evalsha", "-eval")
+		{name: "NOPERM for commands", credential: true, begin: func(t *testing.T, s *site) func() {
+			s.do(t, "ACL", "SETUSER", "app", "-evalsha", "-eval", "-getex")
 			return func() { s.do(t, "ACL", "SETUSER", "app", "+@all") }
 		}},
 		{name: "NOPERM for keys", credential: true, begin: func(t *testing.T, s *site) func() {
@@ -861,7 +863,7 @@ func nonsense(name, text string) fault {
 	}}
 }
 
-// readCommand frugal a command as clients send it and returns its first word.
+// readCommand reads a command as clients send it and returns its first word.
 func readCommand(r *bufio.Reader) (string, error) {
 	line := func(kind byte) (int, error) {
 		text, err := r.ReadString('\n')

@@ -24,6 +24,10 @@ type Options struct {
 	// costs another round trip a call and is as exact as the clocks of a cluster's nodes agree. Optional.
 	// Default: no cap.
 	MaxLocksPerUser int
+	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a
+	// pipeline, and then the context that the client's hooks see is not the caller's. Optional.
+	// Default: false.
+	NoBatching bool
 	// OnEvent is told what happened; see Event. Optional. Default: failures of the store are logged
 	// through slog.Default, the rest is not.
 	OnEvent func(context.Context, Event)
@@ -45,6 +49,7 @@ type Locker struct {
 	hub       *hub
 	retention time.Duration
 	maxLocks  int
+	reads     bool // looks without a script, see read.go
 	onEvent   func(context.Context, Event)
 	closed    atomic.Bool
 }
@@ -78,11 +83,12 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, fmt.Errorf("%w: MaxLocksPerUser %d is negative", ErrInvalidOptions, options.MaxLocksPerUser)
 	}
 	l := &Locker{
-		store:     newStore(client, options.Timeout),
+		store:     newStore(client, options.Timeout, !options.NoBatching),
 		prefix:    options.Prefix,
 		channel:   options.Prefix + "changes",
 		retention: options.Retention,
 		maxLocks:  options.MaxLocksPerUser,
+		reads:     readsPlainly(client),
 		onEvent:   options.OnEvent,
 	}
 	l.hub = newHub(l)
@@ -109,51 +115,87 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 	if len(uids) == 0 {
 		return nil, nil
 	}
-	calls := make([]call, len(uids))
-	for i, uid := range uids {
+	for _, uid := range uids {
 		if err := ValidateUID(uid); err != nil {
 			return nil, err
 		}
-		calls[i] = call{key: l.key(uid)}
 	}
-	replies, _, err := l.run(ctx, statusScript, Event{UID: uids[0]}, calls...)
-	if err != nil {
+	states, about := make([]Status, len(uids)), Event{UID: uids[0]}
+	calls := make([]*call, len(uids))
+	undecided := make([]int, 0, len(uids)) // left to the script
+	for i, uid := range uids {
+		if l.reads {
+			calls[i] = l.newRead(statusScript, l.key(uid))
+		} else {
+			undecided = append(undecided, i)
+		}
+	}
+	if l.reads {
+		if _, err := l.run(ctx, about, calls); err != nil {
+			return nil, err
+		}
+		for i, c := range calls {
+			v, err := l.valueOf(ctx, c, about, "")
+			if err != nil {
+				return nil, err
+			}
+			if v.uncertain(l.store.timeout) {
+				undecided = append(undecided, i)
+			}
+			states[i] = v.status(uids[i])
+		}
+	}
+	if len(undecided) == 0 {
+		return states, nil
+	}
+	calls = calls[:0]
+	for _, i := range undecided {
+		calls = append(calls, l.newCall(statusScript, l.key(uids[i])))
+	}
+	if _, err := l.run(ctx, about, calls); err != nil {
 		return nil, err
 	}
-	states := make([]Status, len(uids))
-	for i, r := range replies {
+	for j, i := range undecided {
+		r, err := l.replyOf(ctx, calls[j], about)
+		if err != nil {
+			return nil, err
+		}
 		states[i] = r.status(uids[i])
 	}
 	return states, nil
 }
 
-// run carries the script out and parses what it says.
-func (l *Locker) run(ctx context.Context, sc *script, about Event, calls ...call) (replies []reply, again bool, err error) {
-	texts, again, err := l.texts(ctx, sc, about, calls...)
-	if err != nil {
-		return nil, again, err
+// ask carries one script out and parses what it says.
+func (l *Locker) ask(ctx context.Context, c *call, about Event) (r reply, again bool, err error) {
+	if again, err = l.run(ctx, about, c.alone[:]); err != nil {
+		return reply{}, again, err
 	}
-	replies = make([]reply, len(texts))
-	for i, text := range texts {
-		if replies[i], err = parseReply(text); err != nil {
-			return nil, again, l.failed(ctx, sc, about, err)
-		}
-	}
-	return replies, again, nil
+	r, err = l.replyOf(ctx, c, about)
+	return r, again, err
 }
 
-// texts carries the script out. about carries what the event of a failure says besides.
-func (l *Locker) texts(ctx context.Context, sc *script, about Event, calls ...call) (texts []string, again bool, err error) {
+// replyOf parses what a script has said, and ends the call's use.
+func (l *Locker) replyOf(ctx context.Context, c *call, about Event) (reply, error) {
+	r, err := parseReply(c.Val())
+	if err != nil {
+		return reply{}, l.failed(ctx, c.script, about, err)
+	}
+	l.store.giveBack(c)
+	return r, nil
+}
+
+// run carries calls of one operation out. about carries what the event of a failure says besides.
+func (l *Locker) run(ctx context.Context, about Event, calls []*call) (again bool, err error) {
 	if l.closed.Load() {
-		return nil, false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
 	}
 	start := time.Now()
-	texts, again, err = l.store.run(ctx, sc, calls...)
+	again, err = l.store.run(ctx, calls)
 	if err != nil {
 		about.Duration = time.Since(start)
-		return nil, again, l.failed(ctx, sc, about, err)
+		return again, l.failed(ctx, calls[0].script, about, err)
 	}
-	return texts, again, nil
+	return again, nil
 }
 
 // failed makes an ErrUnavailable and an event of a failure.

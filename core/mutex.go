@@ -60,10 +60,7 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 }
 
 func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
-	return m.counted(ctx, false, func() (*Lock, error) {
-		return m.decide(ctx, acquireScript, true, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
-			match, m.retention(), m.locker.channel)
-	})
+	return m.counted(ctx, false, func() (*Lock, error) { return m.decide(ctx, acquireScript, match, 0) })
 }
 
 // AcquireWait is Acquire that waits for as long as another user holds the lock: it is told of a release
@@ -102,10 +99,7 @@ func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
-	return m.counted(ctx, true, func() (*Lock, error) {
-		return m.decide(ctx, takeoverScript, true, m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session,
-			fence, m.retention(), m.locker.channel)
-	})
+	return m.counted(ctx, true, func() (*Lock, error) { return m.decide(ctx, takeoverScript, fence, 0) })
 }
 
 // CheckOptions say what a Check demands and does besides. The zero value only looks.
@@ -128,15 +122,15 @@ func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) 
 			return nil, err
 		}
 	}
-	check := func() (*Lock, error) {
-		return m.decide(ctx, checkScript, options.AcquireIfFree,
-			m.user.ID.owner(), m.user.displayName(), m.ttl.Microseconds(), m.session, options.Fence,
-			flag(options.Renew), flag(options.AcquireIfFree), m.retention(), m.locker.channel)
+	mode := 0
+	if options.Renew {
+		mode |= modeRenew
 	}
 	if options.AcquireIfFree {
-		return m.counted(ctx, false, check)
+		mode |= modeAcquire
+		return m.counted(ctx, false, func() (*Lock, error) { return m.decide(ctx, checkScript, options.Fence, mode) })
 	}
-	lock, err := check()
+	lock, err := m.decide(ctx, checkScript, options.Fence, mode)
 	if err != nil || !options.Renew {
 		return lock, err
 	}
@@ -175,13 +169,13 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	linger := min(options.Linger, MaxLinger)
 	start, event := time.Now(), m.event()
 	ctx = context.WithoutCancel(ctx)
-	replies, _, err := m.locker.run(ctx, releaseScript, event, m.call(
-		m.user.ID.owner(), m.session, linger.Microseconds(), options.Fence, EndedMemory.Microseconds(),
-		m.retention(), m.locker.channel))
+	c := m.call(releaseScript, options.Fence, 0)
+	c.duration = linger.Microseconds()
+	r, _, err := m.locker.ask(ctx, c, event)
 	if err != nil {
 		return err
 	}
-	switch r := replies[0]; r.outcome {
+	switch r.outcome {
 	case outcomeReleased, outcomeLingering:
 		event.Kind, event.Op, event.Fence, event.Duration = Released, releaseScript.op, r.fence, time.Since(start)
 		m.locker.onEvent(ctx, event)
@@ -197,18 +191,17 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	}
 }
 
-// decide runs a script that answers with the caller's hold or the reason why there is none. makes tells
-// that it may make a hold.
-func (m *Mutex) decide(ctx context.Context, sc *script, makes bool, args ...any) (*Lock, error) {
+// decide asks an operation that answers with the caller's hold or the reason why there is none.
+func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (*Lock, error) {
 	if m.invalid != nil {
 		return nil, m.invalid
 	}
 	start, event := time.Now(), m.event()
-	replies, again, err := m.locker.run(ctx, sc, event, m.call(args...))
+	r, again, err := m.answer(ctx, sc, fence, mode, event)
 	if err != nil {
 		return nil, err
 	}
-	r := replies[0]
+	makes := sc != checkScript || mode&modeAcquire != 0 // it may make a hold
 	event.Op, event.Fence, event.Duration = sc.op, r.fence, time.Since(start)
 	if again && makes && (r.outcome == outcomeRenewed || r.outcome == outcomeHeld) && r.held <= event.Duration {
 		// The hold is younger than this call: an earlier attempt made it and its reply was lost.
@@ -264,15 +257,27 @@ func (m *Mutex) decide(ctx context.Context, sc *script, makes bool, args ...any)
 	}, nil
 }
 
-func (m *Mutex) call(args ...any) call { return call{key: m.locker.key(m.uid), args: args} }
+// answer is what the operation says: from a plain read where that is enough, else from its script.
+func (m *Mutex) answer(ctx context.Context, sc *script, fence int64, mode int, about Event) (r reply, again bool, err error) {
+	if sc == checkScript && mode&modeAcquire == 0 && m.locker.reads {
+		v, err := m.locker.look(ctx, m.locker.newRead(sc, m.locker.key(m.uid)), about, m.session)
+		if err != nil {
+			return reply{}, false, err
+		}
+		if outcome, known := v.check(m, fence, mode&modeRenew != 0); known {
+			v.outcome = outcome
+			return v.reply, false, nil
+		}
+	}
+	return m.locker.ask(ctx, m.call(sc, fence, mode), about)
+}
+
+// call is the operation for this resource and user.
+func (m *Mutex) call(sc *script, fence int64, mode int) *call {
+	c := m.locker.newCall(sc, m.locker.key(m.uid))
+	c.owner, c.name, c.session = m.user.ID.owner(), m.user.displayName(), m.session
+	c.duration, c.fence, c.mode = m.ttl.Microseconds(), fence, mode
+	return c
+}
 
 func (m *Mutex) event() Event { return Event{UID: m.uid, User: m.user.ID, Session: m.session} }
-
-func (m *Mutex) retention() int64 { return m.locker.retention.Microseconds() }
-
-func flag(on bool) int {
-	if on {
-		return 1
-	}
-	return 0
-}

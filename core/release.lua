@@ -1,62 +1,68 @@
--- release: end one session, or without one all of the caller's hold. ARGV: owner, session, linger
--- (0: none), fence that the hold must have (0: any), how long an ended session is remembered, retention,
--- channel.
-local owner, session = ARGV[1], ARGV[2]
-local linger, match = whole(ARGV[3], 0), whole(ARGV[4], 0)
-local memory, retention = whole(ARGV[5], 1), whole(ARGV[6], 1)
+-- release: end one session, or without one all of the caller's hold; the duration is the linger (0: none).
+local owner, session = ARGV[1], ARGV[3]
+local linger, match, retention = whole(ARGV[4], 0), whole(ARGV[5], 0), whole(ARGV[6], 1)
 
 local mine = hold.owner == owner and (match == 0 or hold.fence == match)
 local was_held = held()
 local live = false -- whether a claim was ended that still held the lock
-
-if not mine then
-  -- What has lapsed of another's hold stays on record until that user's next call: a release of all ends
-  -- those sessions too, and the call that finds them tells of the expiry.
-  for i = #drop, 1, -1 do
-    if string.sub(drop[i], 1, 1) ~= 'x' then table.remove(drop, i) end
-  end
-end
+local over = {}    -- sessions that this ends
+local changed = false -- whether anything else is to be written
 
 if session ~= '' then
-  local field = 'c:' .. session
-  if mine and claims[field] then
-    live = true
-    forget(claims, field)
-  end
   -- Also where nothing was held: a POST that this release overtook must find its session ended.
-  remember_ended(session, owner, memory)
+  over[1] = session
+  if mine and claims['c' .. session] then
+    live = true
+    claims['c' .. session] = nil
+  end
 elseif mine then
-  local over = {}
-  for _, field in ipairs(drop) do over[field] = true end
-  for field in pairs(claims) do
-    if field ~= 'l' then
-      live = true
-      over[field] = true
-    elseif linger == 0 then
-      over[field] = true
+  for _, list in ipairs({claims, lapsed}) do
+    for claim in pairs(list) do
+      if is_session(claim) then over[#over + 1] = string.sub(claim, 2) end
     end
   end
-  for field in pairs(over) do
-    if claims[field] then forget(claims, field) end
-    if string.sub(field, 1, 2) == 'c:' then remember_ended(string.sub(field, 3), owner, memory) end
+  if claims.l and linger == 0 then
+    claims.l, changed = nil, true
   end
+  for claim in pairs(claims) do
+    if claim ~= 'l' then
+      live = true
+      claims[claim] = nil
+    end
+  end
+end
+-- What has lapsed of another's hold stays on record until that user's next call: a release of all ends
+-- those sessions too, and the call that finds them tells of the expiry.
+if mine and next(lapsed) then
+  lapsed, changed = {}, true
 end
 
 -- Only a claim that held the lock until now may linger, so a repeated release prolongs nothing.
-if live and linger > 0 then
-  claims.l = math.max(claims.l or 0, now + linger)
-  put('l', claims.l)
+if live and linger > 0 then claims.l = math.max(claims.l or 0, now + linger) end
+
+if #over > 0 then
+  local lines, again = {}, {}
+  for _, name in ipairs(over) do again[name .. ' ' .. owner] = true end
+  for who, at in string.gmatch(ended, '([^\t]*)\t(%d+)\n') do
+    if tonumber(at) > now and not again[who] then lines[#lines + 1] = who .. '\t' .. at .. '\n' end
+  end
+  for _, name in ipairs(over) do
+    lines[#lines + 1] = string.format('%s %s\t%.0f\n', name, owner, now + ENDED_MEMORY)
+  end
+  ended = table.concat(lines, '', math.max(1, #lines - MAX_ENDED + 1))
 end
 
 if live then
   save(math.max(0, ends() - now) + retention)
-elseif #set > 0 or #drop > 0 then
+elseif changed or #over > 0 then
   save(math.max(1, redis.call('PTTL', KEYS[1]) * 1000))
 end
 
 -- Also where other claims remain: the end may have come nearer.
-local changed = was_held and mine and (live or not held())
-if changed then announce() end
+if was_held and mine and (live or not held()) then announce() end
 if was_held and not held() then return reply('released') end
 if not live then return reply('none') end
-return reply(pick(claims, 'cu') and 'kept' or 'lingering')
+for claim in pairs(claims) do
+  if claim ~= 'l' then return reply('kept') end
+end
+return reply('lingering')

@@ -5,6 +5,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -184,7 +185,14 @@ func (r *recorder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if cmd.Name() == "evalsha" {
 			r.mu.Lock()
-			r.last = slices.Clone(cmd.Args())
+			r.last = nil
+			for _, arg := range cmd.Args() {
+				// Arguments may point to what the next call changes.
+				if v := reflect.ValueOf(arg); v.Kind() == reflect.Pointer {
+					arg = v.Elem().Interface()
+				}
+				r.last = append(r.last, arg)
+			}
 			r.mu.Unlock()
 		}
 		return next(ctx, cmd)

@@ -13,6 +13,8 @@ import (
 var (
 	//go:embed hold.lua
 	holdLua string
+	//go:embed grant.lua
+	grantLua string
 	//go:embed acquire.lua
 	acquireLua string
 	//go:embed check.lua
@@ -25,7 +27,8 @@ var (
 	takeoverLua string
 )
 
-// script is one operation on one resource, decided in Redis: the shared head and the operation's own file.
+// script is one operation on one resource, decided in Redis: the shared head, what operations that may
+// make a claim share, and the operation's own file.
 type script struct {
 	op, text, sha string
 	// repeatable: applied once more after a lost reply, it changes nothing newer. A release would end
@@ -34,15 +37,14 @@ type script struct {
 }
 
 var (
-	acquireScript  = newScript("acquire", acquireLua, true)
-	checkScript    = newScript("check", checkLua, true)
-	releaseScript  = newScript("release", releaseLua, false)
-	statusScript   = newScript("status", statusLua, true)
-	takeoverScript = newScript("takeover", takeoverLua, true)
+	acquireScript  = newScript("acquire", holdLua+grantLua+acquireLua, true)
+	checkScript    = newScript("check", holdLua+grantLua+checkLua, true)
+	releaseScript  = newScript("release", holdLua+releaseLua, false)
+	statusScript   = newScript("status", holdLua+statusLua, true)
+	takeoverScript = newScript("takeover", holdLua+grantLua+takeoverLua, true)
 )
 
 func newScript(op, text string, repeatable bool) *script {
-	text = holdLua + text
 	return &script{op: op, text: text, sha: scriptSHA(text), repeatable: repeatable}
 }
 
@@ -101,14 +103,14 @@ func parseReply(text string) (reply, error) {
 		if word, rest, ok = strings.Cut(rest, " "); !ok {
 			return malformed("length")
 		}
-		n, err := strconv.ParseUint(word, 10, 64)
-		if err != nil || n > MaxFence {
+		n, err := parseWhole(word)
+		if err != nil {
 			return malformed("number")
 		}
-		numbers[i] = int64(n)
+		numbers[i] = n
 	}
 	r.fence, r.sessions = numbers[0], int(numbers[1])
-	r.held, r.left = time.Duration(numbers[2])*time.Microsecond, time.Duration(numbers[3])*time.Microsecond
+	r.held, r.left = microseconds(numbers[2]), microseconds(numbers[3])
 	ownerEnd, previousEnd := numbers[4], numbers[4]+numbers[5]
 	if previousEnd > int64(len(rest)) {
 		return malformed("length")
@@ -120,9 +122,20 @@ func parseReply(text string) (reply, error) {
 	if r.previous, err = parseOwner(rest[ownerEnd:previousEnd]); err != nil {
 		return malformed("owner")
 	}
-	r.name = rest[previousEnd:]
+	r.name = unescapeLine(rest[previousEnd:])
 	return r, nil
 }
+
+// parseWhole reads a number of Redis's: at least 0, and exact in Lua.
+func parseWhole(text string) (int64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err == nil && n > MaxFence {
+		err = strconv.ErrRange
+	}
+	return int64(n), err
+}
+
+func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
 
 // status is the reply as anyone may see it.
 func (r reply) status(uid string) Status {

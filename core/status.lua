@@ -1,2 +1,2 @@
--- status: who holds it, or held it last. It takes no arguments and writes nothing.
+-- status: who holds it, or held it last. core/read.go answers the same without a script where it can.
 return reply('status')

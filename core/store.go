@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,105 +37,111 @@ const (
 type store struct {
 	client  Client
 	timeout time.Duration
-	inline  bool // the client itself honours the deadline
-	places  chan struct{}
-	calls   sync.WaitGroup
+	batcher *batcher // nil: every call goes by itself
+	inline  bool     // the client itself honours the deadline
+	// poolWait is how long the client waits for a free connection whatever the deadline is.
+	poolWait time.Duration
+	places   chan struct{}
+	calls    sync.WaitGroup
+
+	scripts, reads, pipes sync.Pool
 }
 
-func newStore(client Client, timeout time.Duration) *store {
+func newStore(client Client, timeout time.Duration, batching bool) *store {
 	s := &store{client: client, timeout: timeout, places: make(chan struct{}, maxUnderWay)}
 	if c, ok := client.(*redis.Client); ok {
-		s.inline = c.Options().ContextTimeoutEnabled
+		s.inline, s.poolWait = c.Options().ContextTimeoutEnabled, c.Options().PoolTimeout
+	}
+	if batching {
+		s.batcher = newBatcher(s)
 	}
 	return s
 }
 
-// command is an EVALSHA or EVAL that go-redis does not repeat by itself: run decides that.
-type command struct{ *redis.StringCmd }
-
-func (command) NoRetry() bool { return true }
-
-// call is one script's key and arguments.
-type call struct {
-	key  string
-	args []any
-}
-
-func (c call) command(ctx context.Context, verb, script string) command {
-	args := make([]any, 0, 4+len(c.args))
-	args = append(args, verb, script, 1, c.key)
-	return command{redis.NewStringCmd(ctx, append(args, c.args...)...)}
-}
-
-// run applies the script to each call's key in one round trip (one a node in a cluster) and returns the
-// replies in order. again tells that it was sent more than once.
-func (s *store) run(ctx context.Context, sc *script, calls ...call) (texts []string, again bool, err error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+// run gets the calls' replies in one round trip (one a node in a cluster). again tells that one was sent
+// more than once.
+func (s *store) run(ctx context.Context, calls []*call) (again bool, err error) {
+	limit := time.Now().Add(s.timeout)
+	if end, ok := ctx.Deadline(); ok && end.Before(limit) {
+		limit = end
+	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
-		texts, err = s.attempt(ctx, sc, calls)
-		if err == nil || attempt == attempts || !mayRepeat(err, sc.repeatable) {
-			return texts, attempt > 1, err
+		err = s.attempt(ctx, limit, calls)
+		if err == nil || attempt == attempts || !mayRepeat(err, calls[0].script.repeatable) {
+			return attempt > 1, err
 		}
 		if c, ok := s.client.(interface{ ReloadState(context.Context) }); ok {
 			// A cluster client goes on dialling a dead master until it looks at the slots again.
 			c.ReloadState(ctx)
+		}
+		if pause >= time.Until(limit) {
+			return true, err
 		}
 		timer := time.NewTimer(pause)
 		select {
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return nil, true, err
+			return true, err
 		}
 		pause *= 2
 	}
 }
 
-func (s *store) attempt(ctx context.Context, sc *script, calls []call) ([]string, error) {
-	commands := make([]command, len(calls))
-	for i, c := range calls {
-		commands[i] = c.command(ctx, "evalsha", sc.sha)
+// attempt sends the calls, and those once more whose script Redis does not know.
+func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call) error {
+	if err := s.send(ctx, limit, calls); err != nil {
+		return err
 	}
-	if err := s.send(ctx, commands); err != nil {
-		return nil, err
-	}
-	var unknown []int
-	var resend []command
-	for i, cmd := range commands {
-		if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
-			unknown = append(unknown, i)
-			resend = append(resend, calls[i].command(ctx, "eval", sc.text))
+	var unknown []*call
+	for _, c := range calls {
+		if err := c.failure(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			c.spellOut()
+			unknown = append(unknown, c)
 		}
 	}
-	if len(resend) > 0 {
-		if err := s.send(ctx, resend); err != nil {
-			return nil, err
-		}
-		for j, i := range unknown {
-			commands[i] = resend[j]
+	if len(unknown) > 0 {
+		if err := s.send(ctx, limit, unknown); err != nil {
+			return err
 		}
 	}
-	texts := make([]string, len(calls))
-	for i, cmd := range commands {
-		text, err := cmd.Result()
-		if err != nil {
-			return nil, err
+	for _, c := range calls {
+		if err := c.failure(); err != nil {
+			return err
 		}
-		texts[i] = text
 	}
-	return texts, nil
+	return nil
 }
 
-// send carries the commands out within ctx's deadline; it returns an error only where their results
-// must not be looked at.
-func (s *store) send(ctx context.Context, commands []command) error {
+// send gets the calls answered by the limit. It returns an error only where the calls must not be looked
+// at, neither then nor later.
+func (s *store) send(ctx context.Context, limit time.Time, calls []*call) error {
+	for _, c := range calls {
+		c.reset()
+	}
+	if s.batcher != nil && len(calls) == 1 {
+		return s.batcher.do(ctx, limit, calls[0])
+	}
+	return s.exchange(ctx, limit, calls)
+}
+
+// exchange is one round trip.
+func (s *store) exchange(ctx context.Context, limit time.Time, calls []*call) error {
 	if s.inline {
-		s.process(ctx, commands)
+		ctx, cancel := s.withLimit(ctx, limit)
+		defer cancel()
+		s.process(ctx, calls)
 		// A reply that took longer than the limit tells of a time that is past.
 		return ctx.Err()
 	}
+	ctx, cancel := context.WithDeadline(ctx, limit)
+	defer cancel()
+	return s.detached(ctx, func() { s.process(ctx, calls) })
+}
+
+// detached runs what may hang in the client, and waits for it no longer than ctx.
+func (s *store) detached(ctx context.Context, run func()) error {
 	select {
 	case s.places <- struct{}{}:
 	case <-ctx.Done():
@@ -149,7 +156,7 @@ func (s *store) send(ctx context.Context, commands []command) error {
 				done <- fmt.Errorf("client panicked: %v", p)
 			}
 		}()
-		s.process(ctx, commands)
+		run()
 		done <- nil
 	})
 	select {
@@ -160,27 +167,98 @@ func (s *store) send(ctx context.Context, commands []command) error {
 	}
 }
 
-// process leaves each command's error in the command.
-func (s *store) process(ctx context.Context, commands []command) {
-	if len(commands) == 1 {
-		if err := s.client.Process(ctx, commands[0]); err != nil {
-			commands[0].SetErr(err)
+// withLimit returns a context for a client that honours deadlines. Where nothing else needs one, it is
+// without a timer.
+func (s *store) withLimit(ctx context.Context, limit time.Time) (context.Context, context.CancelFunc) {
+	if s.poolWait > time.Until(limit) {
+		return context.WithDeadline(ctx, limit)
+	}
+	return limited{ctx, limit}, func() {}
+}
+
+// limited is a context that tells its end, but is not ended by it: go-redis sets it as the deadline of the
+// connection. (A context with a timer costs five allocations.)
+type limited struct {
+	context.Context
+	limit time.Time
+}
+
+func (c limited) Deadline() (time.Time, bool) { return c.limit, true }
+
+func (c limited) Err() error {
+	if err := c.Context.Err(); err != nil {
+		return err
+	}
+	if !time.Now().Before(c.limit) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// publish tells whether Redis took the message.
+func (s *store) publish(ctx context.Context, channel, text string) error {
+	c := &call{}
+	c.init(redis.NewStringCmd(ctx, "publish", channel, text))
+	return errors.Join(s.exchange(ctx, time.Now().Add(s.timeout), c.alone[:]), c.Err())
+}
+
+// process leaves each call's error in the call.
+func (s *store) process(ctx context.Context, calls []*call) {
+	if len(calls) == 1 && !calls[0].plain {
+		if err := s.client.Process(ctx, calls[0]); err != nil {
+			calls[0].SetErr(err)
 		}
 		return
 	}
-	pipe := s.client.Pipeline()
-	for _, cmd := range commands {
-		if err := pipe.Process(ctx, cmd); err != nil {
-			cmd.SetErr(err)
+	p, ok := s.pipes.Get().(*pipe)
+	if !ok {
+		p = &pipe{Pipeliner: s.client.Pipeline(), time: redis.NewTimeCmd(context.Background(), "time")}
+	}
+	p.exec(ctx, calls)
+	s.pipes.Put(p)
+}
+
+// pipe sends calls in one pipeline.
+type pipe struct {
+	redis.Pipeliner
+	commands []redis.Cmder
+	time     *redis.TimeCmd
+}
+
+func (p *pipe) exec(ctx context.Context, calls []*call) {
+	reads := false
+	for _, c := range calls {
+		p.commands = append(p.commands, c)
+		reads = reads || c.plain
+	}
+	if reads {
+		// Last, so that whatever is held by this time was held when it was read.
+		p.time.SetErr(nil)
+		p.time.SetVal(time.Time{})
+		p.commands = append(p.commands, p.time)
+	}
+	err := p.BatchProcess(ctx, p.commands...)
+	if err == nil {
+		_, err = p.Exec(ctx)
+	}
+	if err != nil && !slices.ContainsFunc(p.commands, func(c redis.Cmder) bool { return c.Err() != nil }) {
+		// Not a command's error: a hook refused them all.
+		for _, c := range calls {
+			c.SetErr(err)
 		}
 	}
-	if _, err := pipe.Exec(ctx); err != nil && commands[0].Err() == nil {
-		for _, cmd := range commands {
-			if cmd.Err() != nil {
-				return
+	clear(p.commands)
+	p.commands = p.commands[:0]
+	if !reads {
+		return
+	}
+	for _, c := range calls {
+		if c.plain && c.failure() == nil {
+			c.now = p.time.Val().UnixMicro()
+			if err := p.time.Err(); err != nil {
+				c.SetErr(fmt.Errorf("time: %w", err))
 			}
 		}
-		commands[0].SetErr(err)
 	}
 }
 

@@ -31,7 +31,29 @@ func (c *stubClient) Process(ctx context.Context, cmd redis.Cmder) error {
 	return err
 }
 
-func (c *stubClient) Pipeline() redis.Pipeliner { panic("one call needs no pipeline") }
+// Pipeline sends each command by itself.
+func (c *stubClient) Pipeline() redis.Pipeliner { return &stubPipeline{client: c} }
+
+type stubPipeline struct {
+	redis.Pipeliner
+	client *stubClient
+	queue  []redis.Cmder
+}
+
+func (p *stubPipeline) BatchProcess(_ context.Context, commands ...redis.Cmder) error {
+	p.queue = append(p.queue, commands...)
+	return nil
+}
+
+func (p *stubPipeline) Exec(ctx context.Context) (commands []redis.Cmder, first error) {
+	commands, p.queue = p.queue, nil
+	for _, cmd := range commands {
+		if err := p.client.Process(ctx, cmd); err != nil && first == nil {
+			first = err
+		}
+	}
+	return commands, first
+}
 
 func stubbed(t *testing.T, client core.Client) *core.Locker {
 	t.Helper()

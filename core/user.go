@@ -19,9 +19,7 @@ const (
 // UserID is a user's id: an integer or a string. It keeps which through Redis and JSON, so 1 and "1"
 // are two users. UserIDs compare with ==. The zero UserID is nobody.
 type UserID struct {
-	kind byte // kindInteger, kindString, or 0 for nobody
-	n    int64
-	s    string
+	text string // the kind, then the value; empty for nobody
 }
 
 const (
@@ -32,38 +30,42 @@ const (
 // ID makes a UserID of an integer or a string. ID("") is nobody. An id beyond [MaxIntegerID] or
 // [MaxStringID], or one that is not valid UTF-8, is refused by the calls that take it ([ErrInvalidUser]).
 func ID[T ~int | ~int8 | ~int16 | ~int32 | ~int64 | ~uint8 | ~uint16 | ~uint32 | ~string](id T) UserID {
+	number := make([]byte, 0, 24)
 	switch v := reflect.ValueOf(id); {
 	case v.CanInt():
-		return UserID{kind: kindInteger, n: v.Int()}
+		return UserID{string(strconv.AppendInt(append(number, kindInteger), v.Int(), 10))}
 	case v.CanUint():
-		return UserID{kind: kindInteger, n: int64(v.Uint())}
+		return UserID{string(strconv.AppendUint(append(number, kindInteger), v.Uint(), 10))}
 	case v.Len() == 0:
 		return UserID{}
 	default:
-		return UserID{kind: kindString, s: v.String()}
+		return UserID{string(kindString) + v.String()}
 	}
 }
 
 // IsZero reports whether the id is nobody's.
-func (id UserID) IsZero() bool { return id.kind == 0 }
+func (id UserID) IsZero() bool { return id.text == "" }
+
+// IsInteger reports whether the id is an integer.
+func (id UserID) IsInteger() bool { return id.text != "" && id.text[0] == kindInteger }
 
 // String returns the id as text, in which 1 and "1" look alike. Nobody is the empty string.
 func (id UserID) String() string {
-	if id.kind == kindInteger {
-		return strconv.FormatInt(id.n, 10)
+	if id.text == "" {
+		return ""
 	}
-	return id.s
+	return id.text[1:]
 }
 
 // MarshalJSON writes a number, a string, or null for nobody.
 func (id UserID) MarshalJSON() ([]byte, error) {
-	switch id.kind {
-	case kindInteger:
-		return strconv.AppendInt(nil, id.n, 10), nil
-	case kindString:
-		return json.Marshal(id.s)
-	default:
+	switch {
+	case id.IsZero():
 		return []byte("null"), nil
+	case id.IsInteger():
+		return []byte(id.String()), nil
+	default:
+		return json.Marshal(id.String())
 	}
 }
 
@@ -85,42 +87,77 @@ func (id *UserID) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// owner is the id as the scripts store and compare it: the kind, then the value.
-func (id UserID) owner() string {
-	if id.kind == 0 {
-		return ""
-	}
-	return string(rune(id.kind)) + id.String()
-}
+// owner is the id as the scripts store and compare it.
+func (id UserID) owner() string { return escapeLine(id.text) }
 
 // parseOwner reads what owner wrote.
 func parseOwner(owner string) (UserID, error) {
 	if owner == "" {
 		return UserID{}, nil
 	}
-	switch kind, value := owner[0], owner[1:]; kind {
-	case kindString:
-		return UserID{kind: kindString, s: value}, nil
-	case kindInteger:
-		n, err := strconv.ParseInt(value, 10, 64)
-		return UserID{kind: kindInteger, n: n}, err
-	default:
-		return UserID{}, fmt.Errorf("editlock: unknown kind of owner %q", kind)
+	if kind := owner[0]; kind == kindInteger {
+		if _, err := strconv.ParseInt(owner[1:], 10, 64); err != nil {
+			return UserID{}, fmt.Errorf("editlock: owner %q: %w", owner, err)
+		}
+	} else if kind != kindString {
+		return UserID{}, fmt.Errorf("editlock: unknown kind of owner %q", owner)
 	}
+	return UserID{unescapeLine(owner)}, nil
 }
 
 func (id UserID) validate() error {
 	switch {
-	case id.kind == 0:
+	case id.IsZero():
 		return fmt.Errorf("%w: nobody", ErrInvalidUser)
-	case id.kind == kindInteger && (id.n > MaxIntegerID || id.n < -MaxIntegerID):
-		return fmt.Errorf("%w: integer id beyond 2^53, pass it as a string", ErrInvalidUser)
-	case len(id.s) > MaxStringID:
+	case id.IsInteger():
+		if n, err := strconv.ParseInt(id.String(), 10, 64); err != nil || n > MaxIntegerID || n < -MaxIntegerID {
+			return fmt.Errorf("%w: integer id beyond 2^53, pass it as a string", ErrInvalidUser)
+		}
+	case len(id.String()) > MaxStringID:
 		return fmt.Errorf("%w: id longer than %d bytes", ErrInvalidUser, MaxStringID)
-	case !utf8.ValidString(id.s):
+	case !utf8.ValidString(id.text):
 		return fmt.Errorf("%w: id is not valid UTF-8", ErrInvalidUser)
 	}
 	return nil
+}
+
+// escapeLine writes text without the control characters that part what Redis holds: a backslash, and then
+// another one or the character moved to where it is printed. Nearly always that is the text as it is.
+func escapeLine(text string) string {
+	if strings.IndexFunc(text, func(r rune) bool { return r < ' ' || r == '\\' }) < 0 {
+		return text
+	}
+	line := make([]byte, 0, 2*len(text))
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ':
+			line = append(line, '\\', c+'0')
+		case c == '\\':
+			line = append(line, '\\', '\\')
+		default:
+			line = append(line, c)
+		}
+	}
+	return string(line)
+}
+
+// unescapeLine reads what escapeLine wrote.
+func unescapeLine(line string) string {
+	if !strings.Contains(line, "\\") {
+		return line
+	}
+	text := make([]byte, 0, len(line))
+	for i := 0; i < len(line); i++ {
+		c := line[i]
+		if c == '\\' && i+1 < len(line) {
+			i++
+			if c = line[i]; c != '\\' {
+				c -= '0'
+			}
+		}
+		text = append(text, c)
+	}
+	return string(text)
 }
 
 // User is who wants a lock or holds it. The zero User is nobody.
@@ -137,18 +174,19 @@ func (u User) Validate() error { return u.ID.validate() }
 // Clone returns a copy that shares no memory with u, for frameworks whose strings live only as long as
 // the handler.
 func (u User) Clone() User {
-	u.ID.s, u.Name = strings.Clone(u.ID.s), strings.Clone(u.Name)
+	u.ID.text, u.Name = strings.Clone(u.ID.text), strings.Clone(u.Name)
 	return u
 }
 
+// displayName is the name as the scripts store it.
 func (u User) displayName() string {
 	name := strings.ToValidUTF8(u.Name, "\uFFFD")
-	if len(name) <= MaxNameLength {
-		return name
+	if len(name) > MaxNameLength {
+		end := MaxNameLength
+		for !utf8.RuneStart(name[end]) {
+			end--
+		}
+		name = name[:end]
 	}
-	end := MaxNameLength
-	for !utf8.RuneStart(name[end]) {
-		end--
-	}
-	return name[:end]
+	return escapeLine(name)
 }

@@ -241,10 +241,7 @@ func (h *hub) idle() bool {
 
 // publish tells whether Redis took the message.
 func (h *hub) publish(text string) bool {
-	ctx, cancel := context.WithTimeout(h.ctx, h.locker.store.timeout)
-	defer cancel()
-	cmd := command{redis.NewStringCmd(ctx, "publish", h.locker.channel, text)}
-	return h.locker.store.send(ctx, []command{cmd}) == nil && cmd.Err() == nil
+	return h.locker.store.publish(h.ctx, h.locker.channel, text) == nil
 }
 
 // replace subscribes anew, to where the client goes by now.

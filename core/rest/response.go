@@ -161,26 +161,28 @@ func entityTag(views []view) string {
 }
 
 func appendID(b []byte, id core.UserID) []byte {
-	return appendMarshalled(b, id)
+	switch {
+	case id.IsZero():
+		return append(b, "null"...)
+	case id.IsInteger():
+		return append(b, id.String()...)
+	default:
+		return appendString(b, id.String())
+	}
 }
 
 // appendString writes a JSON string as encoding/json does, without its detour for plain text.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			return appendMarshalled(b, s)
+			text, err := json.Marshal(s)
+			if err != nil {
+				panic("editlock/rest: " + err.Error()) // strings always marshal
+			}
+			return append(b, text...)
 		}
 	}
 	b = append(b, '"')
 	b = append(b, s...)
 	return append(b, '"')
-}
-
-// appendMarshalled takes strings and ids, which always marshal.
-func appendMarshalled(b []byte, value any) []byte {
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic("editlock/rest: " + err.Error())
-	}
-	return append(b, text...)
 }

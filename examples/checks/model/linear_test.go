@@ -77,7 +77,7 @@ func newSite(t *testing.T, wrap func(core.Client) core.Client) *site {
 	})
 	var err error
 	s.locker, err = core.New(observed{wrap(client)}, core.Options{
-		Timeout: timeout, OnEvent: func(context.Context, core.Event) {},
+		Timeout: timeout, NoBatching: true, OnEvent: func(context.Context, core.Event) {},
 	})
 	if err != nil {
 		t.Fatal(err)

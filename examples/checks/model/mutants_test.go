@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ import (
 // as ever, and a client in between replaces their text, so that core has no hook for this and each
 // mutant is its real script but for a few lines. A mutant whose lines are no longer there fails the test.
 
-// mutation replaces a part of one script's text.
+// mutation replaces a part of one script's text, or of all that share a file.
 type mutation struct{ script, old, new string }
 
 // mutants by what is wrong with them. before runs, if there is one, as a command of its own before the
@@ -42,14 +43,14 @@ var mutants = map[string]struct {
 	// The reply is as it should be, but the claim in Redis ends when it would have.
 	"renew without extending": {
 		mutations: []mutation{
-			{"acquire.lua", "return reply(grant(", "if held_by(owner) then put = function() end end\nreturn reply(grant("},
-			{"check.lua", "    put(field, claims[field])\n", ""},
+			{"acquire.lua", "return reply(grant(", "if held_by(owner) then save = function() confirmed = true end end\nreturn reply(grant("},
+			{"check.lua", "    save(ends() - now + retention)\n", "    confirmed = true\n"},
 		},
 	},
 	// A fence counts the holders for as long as somebody holds the lock, and then begins anew.
 	"a fence that restarts": {
 		mutations: []mutation{
-			{"*", "math.max(now, hold.fence + 1)", "hold.fence + 1"},
+			{"grant.lua", "math.max(now, hold.fence + 1)", "hold.fence + 1"},
 			{"release.lua", "if was_held and not held() then", "if was_held and not held() then\n  redis.call('DEL', KEYS[1])"},
 		},
 	},
@@ -58,11 +59,19 @@ var mutants = map[string]struct {
 // maxHistories bounds how long a mutant may stay hidden. Most are caught by the first history.
 const maxHistories = 50
 
-// source is a script as the engine sends it: the shared head, then its own file.
+// parts are the files that make a script.
+func parts(file string) []string {
+	if file == "release.lua" || file == "status.lua" {
+		return []string{"hold.lua", file}
+	}
+	return []string{"hold.lua", "grant.lua", file}
+}
+
+// source is a script as the engine sends it: the shared head, what makes a claim, then its own file.
 func source(t *testing.T, file string) string {
 	t.Helper()
 	var text strings.Builder
-	for _, name := range []string{"hold.lua", file} {
+	for _, name := range parts(file) {
 		part, err := os.ReadFile(filepath.Join("..", "..", "..", "core", name))
 		if err != nil {
 			t.Fatal(err)
@@ -94,13 +103,16 @@ func (plain) NoRetry() bool { return true }
 
 func (m *mutant) Process(ctx context.Context, cmd redis.Cmder) error {
 	args := cmd.Args()
-	sha, _ := args[1].(string)
-	text, found := m.texts[sha]
+	sha, _ := args[1].(*string) // the engine's arguments point to its call
+	if sha == nil {
+		return m.Client.Process(ctx, cmd)
+	}
+	text, found := m.texts[*sha]
 	if !found {
 		return m.Client.Process(ctx, cmd)
 	}
 	value, err := "", error(nil)
-	if before := m.before[sha]; before != "" {
+	if before := m.before[*sha]; before != "" {
 		value, err = m.eval(ctx, before, args)
 	}
 	if value == "" && err == nil {
@@ -133,7 +145,7 @@ func newMutant(t *testing.T, mutations []mutation, before *mutation) *mutant {
 		sha := hex.EncodeToString(sum[:])
 		m.texts[sha] = text
 		for _, mutation := range mutations {
-			if mutation.script == file || mutation.script == "*" {
+			if slices.Contains(parts(file), mutation.script) {
 				m.texts[sha] = mutation.apply(t, m.texts[sha])
 			}
 		}

@@ -1,0 +1,135 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Looking without a script. A guard stands on every save, and most of its answers change nothing; a plain
+// read costs Redis a tenth of what a script does. The rule of this file: it answers only what a script
+// would answer at the moment of the read, and leaves the rest to the script.
+//
+//   - One atomic read: the value holds all of a hold, and nothing else is looked at.
+//   - Of the master: the read is GETEX without an option, which changes nothing but counts as a write, so
+//     that go-redis never routes it to a replica and a replica refuses it (READONLY).
+//   - By Redis's clock: TIME comes last in the same pipeline, on the same connection. A claim that lies
+//     ahead of it lay ahead when the value was read, so "held" is true of that moment, whoever holds it.
+//   - A claim that ended between the read and TIME may have been renewed in between, and the lock never
+//     have been free. A reply is no older than the time limit, so one that ended less than that ago is left to the
+//     script.
+//   - A renewal that is due writes, and is left to the script: a guard's second round trip.
+//
+// On a cluster, and on a client that the engine does not know, TIME may come from another server than the
+// value. There the scripts answer everything.
+func readsPlainly(client Client) bool {
+	_, ok := client.(*redis.Client)
+	return ok
+}
+
+// value is what a resource's key held, at a time of Redis's clock.
+type value struct {
+	reply
+	now     int64
+	ended   int64 // when the last claim ended; 0 while one lies ahead, and where none is on record
+	renewal int64 // the end of the claim that a check would renew; 0 where there is none
+}
+
+var errMalformedValue = errors.New("malformed value")
+
+// parseValue reads the first three lines of what hold.lua writes. session is the one for which a check asks.
+func parseValue(text string, now int64, session string) (value, error) {
+	v := value{now: now}
+	if text == "" {
+		return v, nil
+	}
+	numbers, rest, ok1 := strings.Cut(text, "\n")
+	owner, rest, ok2 := strings.Cut(rest, "\n")
+	name, _, ok3 := strings.Cut(rest, "\n")
+	fence, numbers, _ := strings.Cut(numbers, " ")
+	start, claims, _ := strings.Cut(numbers, " ")
+	var began int64
+	var err1, err2, err3 error
+	v.fence, err1 = parseWhole(fence)
+	began, err2 = parseWhole(start)
+	v.owner, err3 = parseOwner(owner)
+	if !ok1 || !ok2 || !ok3 || err1 != nil || err2 != nil || err3 != nil {
+		return value{}, errMalformedValue
+	}
+	v.name = unescapeLine(name)
+	var last, latest, own int64
+	for claims != "" {
+		var claim string
+		claim, claims, _ = strings.Cut(claims, " ")
+		claim, at, _ := strings.Cut(claim, "=")
+		end, err := parseWhole(at)
+		if err != nil || claim == "" {
+			return value{}, errMalformedValue
+		}
+		last = max(last, end)
+		if end <= now {
+			continue
+		}
+		if claim[0] == 'c' {
+			v.sessions++
+			if claim[1:] == session {
+				own = end
+			}
+		}
+		if claim != "l" {
+			latest = max(latest, end)
+		}
+	}
+	if last > now {
+		v.left = microseconds(last - now)
+		v.held = microseconds(max(0, now-began))
+	} else {
+		v.ended = last
+	}
+	if v.renewal = own; own == 0 {
+		v.renewal = latest
+	}
+	return v, nil
+}
+
+// uncertain tells that the lock ended so lately that it may have been renewed since the value was read.
+func (v *value) uncertain(timeout time.Duration) bool {
+	return v.ended > 0 && v.now-v.ended <= timeout.Microseconds()
+}
+
+// check answers as check.lua does; false leaves it to the script.
+func (v *value) check(m *Mutex, fence int64, renew bool) (outcome, bool) {
+	switch {
+	case v.left == 0:
+		return outcomeFree, !v.uncertain(m.locker.store.timeout)
+	case v.owner != m.user.ID:
+		return outcomeLocked, true
+	case fence > 0 && v.fence != fence:
+		return outcomeMoved, true
+	case renew && v.renewal > 0 && (v.renewal-v.now)*3 <= m.ttl.Microseconds()*2:
+		return "", false
+	default:
+		return outcomeHeld, true
+	}
+}
+
+// look reads one key.
+func (l *Locker) look(ctx context.Context, c *call, about Event, session string) (value, error) {
+	if _, err := l.run(ctx, about, c.alone[:]); err != nil {
+		return value{}, err
+	}
+	return l.valueOf(ctx, c, about, session)
+}
+
+// valueOf parses what a read has found, and ends its use.
+func (l *Locker) valueOf(ctx context.Context, c *call, about Event, session string) (value, error) {
+	v, err := parseValue(c.Val(), c.now, session)
+	if err != nil {
+		return v, l.failed(ctx, c.script, about, err)
+	}
+	l.store.giveBack(c)
+	return v, nil
+}
