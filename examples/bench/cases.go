@@ -120,6 +120,7 @@ var engines = []struct {
 	options core.Options
 }{
 	{"editlock", core.Options{}},
+	{"editlock, NoBatching", core.Options{NoBatching: true}},
 }
 
 func cases() []benchCase {
