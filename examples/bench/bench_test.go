@@ -95,7 +95,7 @@ func busyUnknown() bool {
 }
 
 func TestDisturbedSlicesAreRepeated(t *testing.T) {
-	jobs := []job{{name: "quiet"}, {name: "disturbed twice a round"}, {name: "always disturbed"}}
+	jobs := []job{{name: "quiet"}, {name: "quiet too"}, {name: "as quiet"}, {name: "disturbed twice a round"}, {name: "always disturbed"}}
 	runs := make(map[string]int)
 	var noise disturbance
 	found, err := repeatDisturbed(jobs, config{rounds: 3, log: io.Discard}, &noise, func(j job) (sample, float64, error) {
@@ -120,8 +120,18 @@ func TestDisturbedSlicesAreRepeated(t *testing.T) {
 	if got := found[key{"disturbed twice a round", 0}][0].Ops; got != 3 {
 		t.Errorf("the sample of the first round is that of slice %d, want the undisturbed one, 3", got)
 	}
-	if want := (disturbance{slices: 12 + 3*tries, repeated: 6 + 3*(tries-1), kept: 3}); noise != want {
+	if want := (disturbance{slices: 18 + 3*tries, repeated: 6 + 3*(tries-1), kept: 3}); noise != want {
 		t.Errorf("counted %+v, want %+v", noise, want)
+	}
+}
+
+func TestRepeatsEnd(t *testing.T) {
+	var noise disturbance
+	_, err := repeatDisturbed([]job{{name: "a"}, {name: "b"}}, config{rounds: 5, log: io.Discard}, &noise, func(job) (sample, float64, error) {
+		return sample{}, 2 * quiet, nil
+	})
+	if want := (disturbance{slices: 20, repeated: 10, kept: 10}); err != nil || noise != want {
+		t.Errorf("counted %+v (%v), want %+v", noise, err, want)
 	}
 }
 

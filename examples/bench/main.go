@@ -66,7 +66,7 @@ func main() {
 func run(args []string, log io.Writer) error {
 	c := config{log: log}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&c.rounds, "rounds", 15, "rounds, of one slice of every case each")
+	flags.IntVar(&c.rounds, "rounds", 12, "rounds, of one slice of every case each")
 	flags.DurationVar(&c.slice, "slice", 100*time.Millisecond, "length of a slice")
 	callers := flags.String("callers", "1,16,64,256", "numbers of callers")
 	only := flags.String("cases", "", "a regular expression: only the cases whose names match")

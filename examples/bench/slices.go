@@ -24,8 +24,9 @@ import (
 const (
 	// quiet is how much of one core all other processes may use while a slice runs.
 	quiet = 0.35
-	// tries bounds how often a slice runs in one round; the last one counts, disturbed or not.
-	tries = 6
+	// tries bounds how often a slice runs in one round; the last one counts, disturbed or not. All repeats
+	// together take as long as one undisturbed run at most.
+	tries = 4
 )
 
 // errOnlyLinux is what the rest of the world answers; the report then has a dash.
@@ -96,6 +97,10 @@ func interleave(jobs []job, d time.Duration, c config, noise *disturbance) (seri
 // repeatDisturbed is interleave's order of things. measure also tells how much of a core others used.
 func repeatDisturbed(jobs []job, c config, noise *disturbance, measure func(job) (sample, float64, error)) (series, error) {
 	results := make(series)
+	repeats := len(jobs) * c.rounds
+	if c.short {
+		repeats = 0
+	}
 	for round := range c.rounds {
 		fmt.Fprintf(c.log, "  round %d of %d\n", round+1, c.rounds)
 		queue := slices.Clone(jobs)
@@ -109,7 +114,8 @@ func repeatDisturbed(jobs []job, c config, noise *disturbance, measure func(job)
 				return nil, fmt.Errorf("%s, %d callers: %w", j.name, j.callers, err)
 			}
 			noise.slices++
-			if tried[k]++; others > quiet && tried[k] < tries && !c.short {
+			if tried[k]++; others > quiet && tried[k] < tries && repeats > 0 {
+				repeats--
 				noise.repeated++
 				queue = append(queue, j)
 				continue

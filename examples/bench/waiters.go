@@ -59,14 +59,14 @@ func measureWaiters(ctx context.Context, b *bed, c config, _ *disturbance) (resu
 			{"resident memory, MB", figure(reply.Resident / 1e6)},
 			{"heap and stacks after a collection, MB", figure(reply.Heap / 1e6)},
 			{"goroutines", thousands(int64(reply.Goroutines))},
-			{fmt.Sprintf("cores used while nothing happens, over %v", request.Idle), fmt.Sprintf("%.4f", reply.CPU)},
+			{fmt.Sprintf("%% of a core used while nothing happens, over %v", request.Idle), figure(100 * reply.CPU)},
 			{fmt.Sprintf("%s waiters of one document: ms from its release until the last is told", thousands(int64(request.Crowd))), spread(told)},
 		},
 	}}}
 	r.Verdicts = []verdict{
 		{what: fmt.Sprintf("memory of %s waiters", thousands(int64(request.Waiters))), limit: 100, unit: " MB", measured: once(reply.Resident / 1e6)},
 		{what: fmt.Sprintf("last of %s waiters told of a release", thousands(int64(request.Crowd))), limit: 150, unit: " ms", measured: told},
-		{what: "cores used by idle waiters", limit: 0.01, measured: once(reply.CPU)},
+		{what: "processor time of idle waiters", limit: 1, unit: "% of a core", measured: once(100 * reply.CPU)},
 	}
 	return r, nil
 }
