@@ -1,0 +1,493 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bsm/redislock"
+	"github.com/go-redsync/redsync/v4"
+	"github.com/go-redsync/redsync/v4/redis/goredis/v9"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
+	"github.com/redis/rueidis/rueidislock"
+
+	"github.com/editlock/editlock/core"
+)
+
+// What is measured in the engine's part. The rule of this file: a case is one entry of a table; it hands
+// each caller a call on a key of the caller's own (but "one key"), and a call that ends otherwise than the
+// case is about is an error, so that nothing fast and wrong is measured.
+//
+// Each library is set up as its documentation recommends, with what it needs for 256 callers: go-redis, and
+// so redislock, redsync and editlock on it, with 256 connections in the pool; rueidis pipelines by itself.
+
+const (
+	// held is the timeout of what is held through the whole run, brief that of what is released at once.
+	held, brief = 24 * time.Hour, 10 * time.Minute
+	// patience is the time limit of a call, so that a busy machine makes it slow and not an error.
+	patience = 30 * time.Second
+	// pool is the size of go-redis's pool, and the most callers there are.
+	pool = 256
+)
+
+// benchCase is one row of the table.
+type benchCase struct {
+	name    string
+	callers []int // Optional. Default: as the command line says.
+	open    opener
+}
+
+type (
+	// opener sets a case up, for all callers.
+	opener func(s *site) (maker, error)
+	// maker makes one caller's call.
+	maker func(caller int) (call, error)
+)
+
+// site is where cases run. What a case opens is closed with it.
+type site struct {
+	ctx     context.Context
+	addr    string
+	pool    int // connections of a client; 0: as many as go-redis likes
+	shared  *redis.Client
+	closers []func()
+}
+
+func newSite(ctx context.Context, addr string) *site { return &site{ctx: ctx, addr: addr, pool: pool} }
+
+func (s *site) onClose(f func()) { s.closers = append(s.closers, f) }
+
+func (s *site) close() {
+	for _, f := range s.closers {
+		f()
+	}
+}
+
+// goRedis is one client for all cases on plain go-redis.
+func (s *site) goRedis() *redis.Client {
+	if s.shared == nil {
+		s.shared = redis.NewClient(&redis.Options{
+			Addr: s.addr, PoolSize: s.pool, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience,
+		})
+		s.onClose(func() { _ = s.shared.Close() })
+	}
+	return s.shared
+}
+
+func (s *site) rueidis() (rueidis.Client, error) {
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.addr}})
+	if err == nil {
+		s.onClose(client.Close)
+	}
+	return client, err
+}
+
+// locker is made as an application makes it.
+func (s *site) locker(options core.Options) (*core.Locker, error) {
+	if err := os.Setenv(core.EnvURL, s.redisURL()); err != nil {
+		return nil, err
+	}
+	client, err := core.Open(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	options.Timeout = patience
+	locker, err := core.New(client, options)
+	if err != nil {
+		return nil, errors.Join(err, client.Close())
+	}
+	s.onClose(func() { _, _ = locker.Close(), client.Close() })
+	return locker, nil
+}
+
+// redisURL is what core.Open finds in the environment.
+func (s *site) redisURL() string {
+	url := fmt.Sprintf("redis://%s/0?pool_size=%d", s.addr, s.pool)
+	for _, limit := range []string{"dial", "read", "write", "pool"} {
+		url += fmt.Sprintf("&%s_timeout=%v", limit, patience)
+	}
+	return url
+}
+
+// engines are the ways to set up editlock that are measured.
+var engines = []struct {
+	name    string
+	options core.Options
+}{
+	{"editlock", core.Options{}},
+	{"editlock, NoBatching", core.Options{NoBatching: true}},
+}
+
+func cases() []benchCase {
+	var all []benchCase
+	all = append(all, rawCases()...)
+	all = append(all, redislockCases()...)
+	all = append(all, redsyncCases()...)
+	all = append(all, rueidislockCases()...)
+	for _, engine := range engines {
+		all = append(all, editlockCases(engine.name, engine.options)...)
+	}
+	return all
+}
+
+// minimal is what a lock costs at least in a script: who comes first has it, the others learn who.
+const minimal = `if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', ARGV[2]) then return ARGV[1] end
+return redis.call('GET', KEYS[1])`
+
+const heldMS = "86400000"
+
+func rawCases() []benchCase {
+	get := func(client redis.Cmdable) maker {
+		return func(caller int) (call, error) {
+			key := name("get", caller)
+			err := client.Set(context.Background(), key, "someone", held).Err()
+			return func(ctx context.Context) error { return client.Get(ctx, key).Err() }, err
+		}
+	}
+	autoPipeline := func(fullDuplex bool) opener {
+		return func(s *site) (maker, error) {
+			options := redis.DefaultBlockingAutoPipelineOptions()
+			options.FullDuplex = fullDuplex
+			client := redis.NewClient(&redis.Options{Addr: s.addr}) // it has one AutoPipeline only
+			s.onClose(func() { _ = client.Close() })
+			pipeline, err := client.AutoPipelineWithOptions(options)
+			if err != nil {
+				return nil, err
+			}
+			return get(pipeline), nil
+		}
+	}
+	return []benchCase{
+		{name: "go-redis PING", open: func(s *site) (maker, error) {
+			client := s.goRedis()
+			return func(int) (call, error) {
+				return func(ctx context.Context) error { return client.Ping(ctx).Err() }, nil
+			}, nil
+		}},
+		{name: "go-redis GET", open: func(s *site) (maker, error) { return get(s.goRedis()), nil }},
+		{name: "go-redis EVALSHA", open: func(s *site) (maker, error) {
+			client := s.goRedis()
+			sha, err := client.ScriptLoad(s.ctx, minimal).Result()
+			return func(caller int) (call, error) {
+				keys, owner := []string{name("evalsha", caller)}, "someone"
+				return func(ctx context.Context) error {
+					got, err := client.EvalSha(ctx, sha, keys, owner, heldMS).Text()
+					return expect(got, owner, err)
+				}, nil
+			}, err
+		}},
+		{name: "go-redis AutoPipeline GET, half duplex", open: autoPipeline(false)},
+		{name: "go-redis AutoPipeline GET, full duplex", open: autoPipeline(true)},
+		{name: "rueidis GET", open: func(s *site) (maker, error) {
+			client, err := s.rueidis()
+			return func(caller int) (call, error) {
+				key := name("rueidis-get", caller)
+				err := client.Do(s.ctx, client.B().Set().Key(key).Value("someone").Px(held).Build()).Error()
+				return func(ctx context.Context) error {
+					got, err := client.Do(ctx, client.B().Get().Key(key).Build()).ToString()
+					return expect(got, "someone", err)
+				}, err
+			}, err
+		}},
+		{name: "rueidis EVALSHA", open: func(s *site) (maker, error) {
+			client, err := s.rueidis()
+			script := rueidis.NewLuaScript(minimal)
+			return func(caller int) (call, error) {
+				keys, args := []string{name("rueidis-evalsha", caller)}, []string{"someone", heldMS}
+				return func(ctx context.Context) error {
+					got, err := script.Exec(ctx, client, keys, args).ToString()
+					return expect(got, "someone", err)
+				}, nil
+			}, err
+		}},
+	}
+}
+
+func redislockCases() []benchCase {
+	open := func(do func(client *redislock.Client, caller int) (call, error)) opener {
+		return func(s *site) (maker, error) {
+			client := redislock.New(s.goRedis())
+			return func(caller int) (call, error) { return do(client, caller) }, nil
+		}
+	}
+	return []benchCase{
+		{name: "redislock acquire + release", open: open(func(client *redislock.Client, caller int) (call, error) {
+			key := name("redislock", caller)
+			return func(ctx context.Context) error {
+				lock, err := client.Obtain(ctx, key, brief, nil)
+				if err != nil {
+					return err
+				}
+				return lock.Release(ctx)
+			}, nil
+		})},
+		{name: "redislock denied", open: open(func(client *redislock.Client, caller int) (call, error) {
+			key := name("redislock-denied", caller)
+			_, err := client.Obtain(context.Background(), key, held, nil)
+			return func(ctx context.Context) error {
+				_, err := client.Obtain(ctx, key, brief, nil)
+				return refusal(err, redislock.ErrNotObtained)
+			}, err
+		})},
+		{name: "redislock renew", open: open(func(client *redislock.Client, caller int) (call, error) {
+			lock, err := client.Obtain(context.Background(), name("redislock-renew", caller), held, nil)
+			return func(ctx context.Context) error { return lock.Refresh(ctx, held, nil) }, err
+		})},
+		{name: "redislock one key", callers: []int{pool}, open: open(func(client *redislock.Client, _ int) (call, error) {
+			return func(ctx context.Context) error {
+				lock, err := client.Obtain(ctx, "redislock-one", brief, nil)
+				if errors.Is(err, redislock.ErrNotObtained) {
+					return nil
+				} else if err != nil {
+					return err
+				}
+				return lock.Release(ctx)
+			}, nil
+		})},
+	}
+}
+
+func redsyncCases() []benchCase {
+	open := func(do func(locks *redsync.Redsync, caller int) (call, error)) opener {
+		return func(s *site) (maker, error) {
+			locks := redsync.New(goredis.NewPool(s.goRedis()))
+			return func(caller int) (call, error) { return do(locks, caller) }, nil
+		}
+	}
+	taken := func(err error) error {
+		if err == nil {
+			return errors.New("acquired what another holds")
+		}
+		if !errors.As(err, new(*redsync.ErrTaken)) {
+			return err
+		}
+		return nil
+	}
+	return []benchCase{
+		{name: "redsync acquire + release", open: open(func(locks *redsync.Redsync, caller int) (call, error) {
+			key := name("redsync", caller)
+			return func(ctx context.Context) error {
+				mutex := locks.NewMutex(key, redsync.WithExpiry(brief))
+				if err := mutex.TryLockContext(ctx); err != nil {
+					return err
+				}
+				_, err := mutex.UnlockContext(ctx)
+				return err
+			}, nil
+		})},
+		{name: "redsync denied", open: open(func(locks *redsync.Redsync, caller int) (call, error) {
+			key := name("redsync-denied", caller)
+			err := locks.NewMutex(key, redsync.WithExpiry(held)).TryLock()
+			return func(ctx context.Context) error {
+				return taken(locks.NewMutex(key, redsync.WithExpiry(brief)).TryLockContext(ctx))
+			}, err
+		})},
+		{name: "redsync renew", open: open(func(locks *redsync.Redsync, caller int) (call, error) {
+			mutex := locks.NewMutex(name("redsync-renew", caller), redsync.WithExpiry(held))
+			return func(ctx context.Context) error {
+				_, err := mutex.ExtendContext(ctx)
+				return err
+			}, mutex.TryLock()
+		})},
+		{name: "redsync one key", callers: []int{pool}, open: open(func(locks *redsync.Redsync, _ int) (call, error) {
+			return func(ctx context.Context) error {
+				mutex := locks.NewMutex("redsync-one", redsync.WithExpiry(brief))
+				if err := mutex.TryLockContext(ctx); err != nil {
+					return taken(err)
+				}
+				_, err := mutex.UnlockContext(ctx)
+				return err
+			}, nil
+		})},
+	}
+}
+
+func rueidislockCases() []benchCase {
+	// One key a lock, as the others have it; NoLoopTracking as its documentation recommends. It gives up
+	// after TryNextAfter, which 256 callers on a busy machine can exceed.
+	locker := func(s *site) (rueidislock.Locker, error) {
+		locks, err := rueidislock.NewLocker(rueidislock.LockerOption{
+			ClientOption: rueidis.ClientOption{InitAddress: []string{s.addr}},
+			KeyMajority:  1, NoLoopTracking: true, KeyValidity: held, TryNextAfter: patience,
+		})
+		if err == nil {
+			s.onClose(locks.Close)
+		}
+		return locks, err
+	}
+	return []benchCase{
+		{name: "rueidislock acquire + release", open: func(s *site) (maker, error) {
+			locks, err := locker(s)
+			return func(caller int) (call, error) {
+				key := name("rueidislock", caller)
+				return func(ctx context.Context) error {
+					_, release, err := locks.TryWithContext(ctx, key)
+					if err == nil {
+						release()
+					}
+					return err
+				}, nil
+			}, err
+		}},
+		{name: "rueidislock denied", open: func(s *site) (maker, error) {
+			holder, err := locker(s)
+			if err != nil {
+				return nil, err
+			}
+			locks, err := locker(s)
+			return func(caller int) (call, error) {
+				key := name("rueidislock-denied", caller)
+				_, _, err := holder.TryWithContext(s.ctx, key)
+				return func(ctx context.Context) error {
+					_, _, err := locks.TryWithContext(ctx, key)
+					return refusal(err, rueidislock.ErrNotLocked)
+				}, err
+			}, err
+		}},
+		{name: "rueidislock one key", callers: []int{pool}, open: func(s *site) (maker, error) {
+			locks, err := locker(s)
+			return func(int) (call, error) {
+				return func(ctx context.Context) error {
+					_, release, err := locks.TryWithContext(ctx, "rueidislock-one")
+					if errors.Is(err, rueidislock.ErrNotLocked) {
+						return nil
+					}
+					if err == nil {
+						release()
+					}
+					return err
+				}, nil
+			}, err
+		}},
+	}
+}
+
+// editlockCases are those of an engine with the options. A Mutex is made for each call, as a request's
+// handler does.
+func editlockCases(engine string, options core.Options) []benchCase {
+	var locker *core.Locker // one for all cases, as in an application
+	open := func(do func(locker *core.Locker, caller int) (call, error)) opener {
+		return func(s *site) (_ maker, err error) {
+			if locker == nil {
+				locker, err = s.locker(options)
+			}
+			return func(caller int) (call, error) { return do(locker, caller) }, err
+		}
+	}
+	prefix := strings.ReplaceAll(engine, ", ", "-") + "-"
+	uid := func(what string, caller int) string { return name(prefix+what, caller) }
+	user := func(caller int) core.User { return core.User{ID: core.ID(caller + 1), Name: "Ann"} }
+	return []benchCase{
+		{name: engine + " acquire", open: open(func(locker *core.Locker, caller int) (call, error) {
+			// Nothing but an acquire: by the time it comes round to a document again, the hold has run out.
+			const documents, ttl = 1024, core.MinTTL
+			uids, next := make([]string, documents), 0
+			for i := range uids {
+				uids[i] = uid("acquire-"+strconv.Itoa(i), caller)
+			}
+			return func(ctx context.Context) error {
+				next++
+				lock, err := locker.Mutex(uids[next%documents], ttl, user(caller)).Acquire(ctx)
+				if err == nil && lock.Renewed {
+					return errors.New("an acquire turned out to be a renewal")
+				}
+				return err
+			}, nil
+		})},
+		{name: engine + " acquire + release", open: open(func(locker *core.Locker, caller int) (call, error) {
+			uid := uid("pair", caller)
+			return func(ctx context.Context) error {
+				mutex := locker.Mutex(uid, brief, user(caller))
+				if _, err := mutex.Acquire(ctx); err != nil {
+					return err
+				}
+				return mutex.Release(ctx)
+			}, nil
+		})},
+		{name: engine + " denied", open: open(func(locker *core.Locker, caller int) (call, error) {
+			uid := uid("denied", caller)
+			_, err := locker.Mutex(uid, held, user(pool+caller)).Acquire(context.Background())
+			return func(ctx context.Context) error {
+				_, err := locker.Mutex(uid, brief, user(caller)).Acquire(ctx)
+				return refusal(err, core.ErrResourceLocked)
+			}, err
+		})},
+		{name: engine + " renew", open: open(func(locker *core.Locker, caller int) (call, error) {
+			uid := uid("renew", caller)
+			renew := func(ctx context.Context) error {
+				_, err := locker.Mutex(uid, held, user(caller)).Acquire(ctx)
+				return err
+			}
+			return renew, renew(context.Background())
+		})},
+		{name: engine + " guard check", open: open(func(locker *core.Locker, caller int) (call, error) {
+			uid := uid("check", caller)
+			_, err := locker.Mutex(uid, held, user(caller)).Acquire(context.Background())
+			return func(ctx context.Context) error {
+				_, err := locker.Mutex(uid, held, user(caller)).Check(ctx, core.CheckOptions{Renew: true})
+				return err
+			}, err
+		})},
+		{name: engine + " status", open: open(func(locker *core.Locker, caller int) (call, error) {
+			uid := uid("status", caller)
+			_, err := locker.Mutex(uid, held, user(caller)).Acquire(context.Background())
+			return func(ctx context.Context) error {
+				states, err := locker.Status(ctx, uid)
+				if err == nil && !states[0].Locked {
+					return errors.New("not locked")
+				}
+				return err
+			}, err
+		})},
+		{name: engine + " one key", callers: []int{pool}, open: open(func(locker *core.Locker, caller int) (call, error) {
+			uid := prefix + "one"
+			return func(ctx context.Context) error {
+				mutex := locker.Mutex(uid, brief, user(caller))
+				if _, err := mutex.Acquire(ctx); errors.Is(err, core.ErrResourceLocked) {
+					return nil
+				} else if err != nil {
+					return err
+				}
+				return mutex.Release(ctx)
+			}, nil
+		})},
+	}
+}
+
+// calls sets the case up for n callers.
+func (c benchCase) calls(s *site, n int) ([]call, error) {
+	calls := make([]call, n)
+	makeCall, err := c.open(s)
+	for i := range calls {
+		if err != nil {
+			break
+		}
+		calls[i], err = makeCall(i)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", c.name, err)
+	}
+	return calls, nil
+}
+
+func name(what string, caller int) string { return what + "-" + strconv.Itoa(caller) }
+
+func expect(got, want string, err error) error {
+	if err == nil && got != want {
+		return fmt.Errorf("got %q instead of %q", got, want)
+	}
+	return err
+}
+
+// refusal is nil when the call was refused as it must be.
+func refusal(err, want error) error {
+	if errors.Is(err, want) {
+		return nil
+	}
+	return fmt.Errorf("instead of a refusal: %w", err)
+}
