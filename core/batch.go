@@ -15,12 +15,14 @@ import (
 //     caller's own goroutine.
 //   - Otherwise it waits for the next batch, which goes when any batch under way returns, and after
 //     batchDelay in any case: with a distant Redis, waiting for a return would double the latency.
-//   - A batch is nothing but transport. Time limit, cancellation, error, repeat and unknown script are each
-//     call's own, decided in store.go as if it had gone by itself; and every call is sent after it was made,
-//     so that what it reads is as fresh.
-//   - A batch ends within the time limit, and then its place is free again, even if the client hangs.
+//   - A batch is nothing but transport. Cancellation, error, repeat and unknown script are each call's own,
+//     decided in store.go as if it had gone by itself; and every call is sent after it was made, so that
+//     what it reads is as fresh.
+//   - A batch ends when the time limit of its oldest call does, even if the client hangs, and then its place
+//     is free. Whoever waits for a place is younger, so nobody waits beyond a time limit, without a timer for
+//     each; and calls much younger than the oldest go with another batch, lest they be cut short with it.
 //
-// Why not go-redis's AutoPipeline: examples/bench measures both. See the package's documentation.
+// Why not go-redis's AutoPipeline: see the package's documentation.
 
 const (
 	batchDelay = 100 * time.Microsecond
@@ -41,8 +43,8 @@ type batcher struct {
 
 // waiting is a call's part in a batch.
 type waiting struct {
+	limit time.Time
 	done  chan error // has room for the one answer
-	timer *time.Timer
 	state atomic.Int32
 }
 
@@ -60,16 +62,18 @@ func newBatcher(s *store) *batcher {
 	return b
 }
 
-// do gets one call answered by the limit. Where it returns an error, the call may still be under way.
-func (b *batcher) do(ctx context.Context, limit time.Time, c *call) error {
+// do is exchange for one call.
+func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error {
 	b.mu.Lock()
 	if b.under == 0 {
 		b.under++
 		b.mu.Unlock()
 		defer b.returned()
-		return b.store.exchange(ctx, limit, c.alone[:])
+		return b.store.exchange(ctx, limit, calls)
 	}
+	c := calls[0]
 	w := &c.waiting
+	w.limit = limit
 	w.state.Store(queued)
 	b.queue = append(b.queue, c)
 	if len(b.queue) == 1 {
@@ -77,25 +81,15 @@ func (b *batcher) do(ctx context.Context, limit time.Time, c *call) error {
 	}
 	b.mu.Unlock()
 
-	if w.timer == nil {
-		w.timer = time.NewTimer(time.Until(limit))
-	} else {
-		w.timer.Reset(time.Until(limit))
-	}
-	defer w.timer.Stop()
-	var err error
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
-		err = ctx.Err()
-	case <-w.timer.C:
-		err = context.DeadlineExceeded
+		if w.state.CompareAndSwap(queued, left) {
+			return fmt.Errorf("not sent: %w", ctx.Err())
+		}
+		return ctx.Err()
 	}
-	if w.state.CompareAndSwap(queued, left) {
-		return fmt.Errorf("not sent: %w", err)
-	}
-	return err
 }
 
 // overdue sends what has waited for long enough.
@@ -116,7 +110,11 @@ func (b *batcher) returned() {
 // flush sends the queue, as far as there is room. The caller holds the mutex.
 func (b *batcher) flush() {
 	for len(b.queue) > 0 && b.under < maxBatches {
-		n := min(len(b.queue), maxBatch)
+		youngest := b.queue[0].waiting.limit.Add(b.store.timeout / 4)
+		n := 1
+		for n < min(len(b.queue), maxBatch) && !b.queue[n].waiting.limit.After(youngest) {
+			n++
+		}
 		batch := b.queue[:n:n]
 		b.queue = append(make([]*call, 0, n), b.queue[n:]...)
 		b.under++
@@ -149,5 +147,11 @@ func (b *batcher) carry(calls []*call) (err error) {
 			err = fmt.Errorf("client panicked: %v", p)
 		}
 	}()
-	return b.store.exchange(context.Background(), time.Now().Add(b.store.timeout), calls)
+	limit := calls[0].waiting.limit
+	for _, c := range calls {
+		if c.waiting.limit.Before(limit) {
+			limit = c.waiting.limit
+		}
+	}
+	return b.store.exchange(context.Background(), limit, calls)
 }

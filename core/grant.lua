@@ -8,9 +8,12 @@ if granted then
     lapsed.l = nil
     if held or next(lapsed) then previous = holder end
     claims = {}
-    -- A fence stays with its user as long as nobody else held the lock in between.
-    if not mine then holder, fence = owner, string.format('%.0f', math.max(now, fence + 1)) end
     start = string.format('%.0f', now)
+    -- A fence stays with its user as long as nobody else held the lock in between.
+    if not mine then
+      fence = fence + 1 > now and string.format('%.0f', fence + 1) or start
+      holder = owner
+    end
   end
   holder_name, lapsed, changed = name, {}, true
   local claim = session == '' and 'u' or 'c' .. session

@@ -202,8 +202,8 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 		return nil, err
 	}
 	makes := sc != checkScript || mode&modeAcquire != 0 // it may make a hold
-	event.Op, event.Fence, event.Duration = sc.op, r.fence, time.Since(start)
-	if again && makes && (r.outcome == outcomeRenewed || r.outcome == outcomeHeld) && r.held <= event.Duration {
+	event.Op, event.Fence = sc.op, r.fence
+	if again && makes && (r.outcome == outcomeRenewed || r.outcome == outcomeHeld) && r.held <= time.Since(start) {
 		// The hold is younger than this call: an earlier attempt made it and its reply was lost.
 		r.outcome = outcomeAcquired
 		if sc == takeoverScript {
@@ -211,7 +211,7 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 		}
 	}
 	emit := func(kind EventKind, other UserID) {
-		event.Kind, event.Other = kind, other
+		event.Kind, event.Other, event.Duration = kind, other, time.Since(start)
 		m.locker.onEvent(ctx, event)
 	}
 	switch r.outcome {
@@ -219,6 +219,7 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 		if !r.previous.IsZero() {
 			expired := event
 			expired.Kind, expired.User, expired.Session, expired.Fence = Expired, r.previous, "", 0
+			expired.Duration = time.Since(start)
 			m.locker.onEvent(ctx, expired)
 		}
 		emit(Acquired, UserID{})

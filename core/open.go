@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,10 @@ const (
 	stateReload    = 2 * time.Second
 	openTimeout    = 5 * time.Second
 )
+
+// protocol is RESP2: nothing here needs RESP3, for which go-redis looks for push messages before every
+// command, with a system call, and before every reply.
+const protocol = 2
 
 // Open returns a client as the environment describes it, with timeouts fit for a lock:
 //
@@ -139,6 +144,7 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 		}
 		o.RouteByLatency, o.RouteRandomly = false, false
 		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
+		o.Protocol = cmp.Or(o.Protocol, protocol)
 		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 		return redis.NewFailoverClient(o), nil
 	case query.Has("addr"):
@@ -151,6 +157,7 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 		}
 		o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRedirects = true, 1, 3
+		o.Protocol = cmp.Or(o.Protocol, protocol)
 		o.ClusterStateReloadInterval = stateReload
 		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 		return redis.NewClusterClient(o), nil
@@ -166,6 +173,7 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 			return invalid(EnvURL, "a negative database")
 		}
 		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
+		o.Protocol = cmp.Or(o.Protocol, protocol)
 		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
 		return redis.NewClient(o), nil
 	}

@@ -14,14 +14,14 @@ elseif mine then
   if duration == 0 and claims.l then
     claims.l, changed = nil, true
   end
-  for _, ends in ipairs({claims, lapsed}) do
-    for claim in pairs(ends) do
-      if claim ~= 'l' then
-        live = live or ends == claims
-        if claim ~= 'u' then over[#over + 1] = string.sub(claim, 2) end
-        ends[claim], changed = nil, true
-      end
+  for claim in pairs(claims) do
+    if claim ~= 'l' then
+      live, changed, claims[claim] = true, true, nil
+      if claim ~= 'u' then over[#over + 1] = string.sub(claim, 2) end
     end
+  end
+  for claim in pairs(lapsed) do
+    if claim ~= 'l' and claim ~= 'u' then over[#over + 1] = string.sub(claim, 2) end
   end
 end
 -- What has lapsed of another's hold stays on record until that user's next call: a release of all ends

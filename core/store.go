@@ -62,12 +62,9 @@ func newStore(client Client, timeout time.Duration, batching bool) *store {
 // more than once.
 func (s *store) run(ctx context.Context, calls []*call) (again bool, err error) {
 	limit := time.Now().Add(s.timeout)
-	if end, ok := ctx.Deadline(); ok && end.Before(limit) {
-		limit = end
-	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
-		err = s.attempt(ctx, limit, calls)
+		err = s.attempt(ctx, limit, calls, attempt == 1)
 		if err == nil || attempt == attempts || !mayRepeat(err, calls[0].script.repeatable) {
 			return attempt > 1, err
 		}
@@ -75,7 +72,7 @@ func (s *store) run(ctx context.Context, calls []*call) (again bool, err error) 
 			// A cluster client goes on dialling a dead master until it looks at the slots again.
 			c.ReloadState(ctx)
 		}
-		if pause >= time.Until(limit) {
+		if time.Until(limit) <= pause {
 			return true, err
 		}
 		timer := time.NewTimer(pause)
@@ -89,9 +86,14 @@ func (s *store) run(ctx context.Context, calls []*call) (again bool, err error) 
 	}
 }
 
-// attempt sends the calls, and those once more whose script Redis does not know.
-func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call) error {
-	if err := s.send(ctx, limit, calls); err != nil {
+// attempt sends the calls, and those once more whose script Redis does not know. Only what is sent for the
+// first time goes with other calls: what is sent again has little time left, and must not share it.
+func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call, first bool) error {
+	send := s.exchange
+	if first && s.batcher != nil && len(calls) == 1 {
+		send = s.batcher.do
+	}
+	if err := send(ctx, limit, calls); err != nil {
 		return err
 	}
 	var unknown []*call
@@ -102,7 +104,7 @@ func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call) err
 		}
 	}
 	if len(unknown) > 0 {
-		if err := s.send(ctx, limit, unknown); err != nil {
+		if err := s.exchange(ctx, limit, unknown); err != nil {
 			return err
 		}
 	}
@@ -114,20 +116,12 @@ func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call) err
 	return nil
 }
 
-// send gets the calls answered by the limit. It returns an error only where the calls must not be looked
-// at, neither then nor later.
-func (s *store) send(ctx context.Context, limit time.Time, calls []*call) error {
+// exchange is one round trip. It returns by the limit, and returns an error only where the calls must not
+// be looked at, neither then nor later.
+func (s *store) exchange(ctx context.Context, limit time.Time, calls []*call) error {
 	for _, c := range calls {
 		c.reset()
 	}
-	if s.batcher != nil && len(calls) == 1 {
-		return s.batcher.do(ctx, limit, calls[0])
-	}
-	return s.exchange(ctx, limit, calls)
-}
-
-// exchange is one round trip.
-func (s *store) exchange(ctx context.Context, limit time.Time, calls []*call) error {
 	if s.inline {
 		ctx, cancel := s.withLimit(ctx, limit)
 		defer cancel()
@@ -170,6 +164,9 @@ func (s *store) detached(ctx context.Context, run func()) error {
 // withLimit returns a context for a client that honours deadlines. Where nothing else needs one, it is
 // without a timer.
 func (s *store) withLimit(ctx context.Context, limit time.Time) (context.Context, context.CancelFunc) {
+	if end, ok := ctx.Deadline(); ok && end.Before(limit) {
+		limit = end
+	}
 	if s.poolWait > time.Until(limit) {
 		return context.WithDeadline(ctx, limit)
 	}

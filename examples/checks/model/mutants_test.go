@@ -50,7 +50,7 @@ var mutants = map[string]struct {
 	// A fence counts the holders for as long as somebody holds the lock, and then begins anew.
 	"a fence that restarts": {
 		mutations: []mutation{
-			{"grant.lua", "math.max(now, fence + 1)", "fence + 1"},
+			{"grant.lua", "fence + 1 > now and string.format('%.0f', fence + 1) or start", "string.format('%.0f', fence + 1)"},
 			{"release.lua", "if changed and not live then", "if held and mine and next(claims) == nil then fence, holder = '0', '' end\nif changed and not live then"},
 		},
 	},
