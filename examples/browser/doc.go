@@ -1,0 +1,18 @@
+// Package browser drives the four examples with a real browser: two people, each in a browser context of
+// their own, on the same drafts.
+//
+//	go test ./...                                        # needs redis-server and chromium in PATH
+//	go test -run 'TestReload/echo' -v ./...              # one scenario on one framework
+//	EDITLOCK_PICTURES=/tmp/pictures go test -run TestPictures ./...
+//
+// The rule of this room: nothing sleeps. A page tells each change of what it shows at the moment it
+// happens (recorder.js), the proxy in front of the server tells each request (front_test.go), and a
+// scenario waits for one of these. A fault is made where it happens: a request is stopped or refused in
+// the proxy, Redis is stopped, a tab is hidden, frozen, cut off or closed.
+//
+// Every scenario fails on a console error, an uncaught exception or a violation of the content security
+// policy that it has not announced, and on text that was typed and is nowhere to be found.
+//
+// It is a module of its own, so that nobody who uses editlock inherits what drives the browser. Without
+// chromium or redis-server the tests are skipped; with EDITLOCK_TEST=full in the environment they fail.
+package browser
