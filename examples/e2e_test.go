@@ -24,6 +24,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/editlock/editlock/core/browser"
 	"github.com/editlock/editlock/core/redistest"
 )
 
@@ -359,6 +360,10 @@ func TestPages(t *testing.T) {
 				header.Get("Content-Security-Policy") != "default-src 'self'" {
 				t.Errorf("%s: got %d %v, %d bytes", path, response.StatusCode, header, len(body))
 			}
+		}
+		response, body := e.request("GET", "/editlock.js", "", "")
+		if response.StatusCode != 200 || body != string(browser.Script()) {
+			t.Errorf("/editlock.js: got %d, %d bytes", response.StatusCode, len(body))
 		}
 		for _, path := range []string{"/assets/nothing.js", "/assets/..%2fdrafts.go", "/nothing"} {
 			if response, _ := e.request("GET", path, "", ""); response.StatusCode != 404 {

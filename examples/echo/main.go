@@ -32,6 +32,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 		return nil, err
 	}
 	lock.Register(e) // POST, DELETE, GET ... /api/lock/:uid/
+	lock.ServeBrowser(e, "/editlock.js")
 
 	e.GET("/api/drafts/:uid", func(c echo.Context) error {
 		return write(c, app.Drafts.Get(c.Request().Context(), uid(c)))

@@ -41,6 +41,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 		return nil, err
 	}
 	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
+	lock.ServeBrowser(router, "/editlock.js")
 
 	router.Get("/api/drafts/:uid", func(c *fiber.Ctx) error {
 		uid, err := url.PathUnescape(c.Params("uid")) // fiber leaves it as it came

@@ -29,6 +29,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 		return nil, err
 	}
 	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
+	lock.ServeBrowser(router, "/editlock.js")
 
 	router.GET("/api/drafts/:uid", func(c *gin.Context) {
 		write(c, app.Drafts.Get(c.Request.Context(), c.Param("uid")))

@@ -1,18 +1,36 @@
-// The editor page: the lock's part of it is POST to start, a heartbeat, DELETE to stop, and a look now
-// and then while another user edits.
-import { announce, beforeUserChanges, holder, send, user, whileVisible } from './page.js';
+// The editor page. EditLock says whether this page may be typed into; here is what that means for the text.
+//
+// The rule: what was typed leaves the editor only into an entry of Unsaved, and an entry goes only when the
+// server has its text or when its writer discards it.
 
-const $ = (id) => document.getElementById(id);
+import { EditLock } from '/editlock.js';
+import { follow } from './follow.js';
+import { copyKept, showKept } from './kept.js';
+import { $, announce, beforeUserChanges, send, user, write } from './page.js';
+import { Unsaved, newID } from './unsaved.js';
+import { isOthers, refusal, sentence, since, stateOf } from './words.js';
+
+const IDLE_MINUTES = 30;
+
 const uid = decode(location.pathname.split('/')[2]);
 const lockURL = `/api/lock/${encodeURIComponent(uid)}/`;
 const draftURL = `/api/drafts/${encodeURIComponent(uid)}`;
+const editor = $('text');
 
-let state = 'loading'; // free, denied (another user edits), elsewhere (my lock, not this page's), held, lost
-let lock = {}; // the status last seen
-let fence = 0; // of the hold under which the text was loaded
-let session = newSession(); // this page's claim; an ended one is refused
+const lock = new EditLock(lockURL, { idleAfter: IDLE_MINUTES * 60 * 1000 });
+const unsaved = new Unsaved(storage('localStorage'), user, uid);
+
+let id = newID(); // of the entry that this page's editor writes to
 let saved = ''; // the text as the server has it
-let heartbeat;
+let ready = false; // the editor has the text that this hold goes on from
+let resuming = false; // the page was reloaded while it was edited, and asks for its lock
+let loaded = false; // saved is what the server has said
+let started = false; // the lock has answered, or failed to
+let idled = false; // the hold was given back for idleness
+let waited = false; // another user had the lock
+let stale = false; // it was a save that told of the loss
+let problem = ''; // why the server answers nothing else
+let stopFollowing = null;
 
 // What is no uid is for the server to refuse.
 function decode(text) {
@@ -23,205 +41,368 @@ function decode(text) {
   }
 }
 
-// Not crypto.randomUUID, which is missing on plain http.
-function newSession() {
-  return crypto.getRandomValues(new Uint32Array(4)).join('-');
-}
-
-function endSession() {
-  clearTimeout(heartbeat);
-  session = newSession();
-}
-
-const dirty = () => $('text').value !== saved;
-const note = (text) => {
-  $('note').textContent = text;
-  if (text) announce(text);
-};
-
-const texts = {
-  free: () => (user ? 'Nobody is editing. Press Edit to start.' : 'Say who you are above to edit.'),
-  denied: () => `${holder(lock)} is editing.`,
-  // Without a session it is what lingers after a reload.
-  elsewhere: () => (lock.sessions ? 'You are editing this in another tab.' : 'You have the lock. Press Edit to go on.'),
-  held: () => 'You are editing. Nobody else can save.',
-  lost: () => (lock.locked && !lock.mine
-    ? `${holder(lock)} is editing now: you have lost the lock.`
-    : 'You have lost the lock: somebody else may have edited since.'),
-};
-
-function show(next = state) {
-  const changed = next !== state;
-  state = next;
-  const held = state === 'held';
-  const text = texts[state]();
-  $('banner').dataset.state = state;
-  $('state').textContent = text;
-  if (changed) announce(text);
-  // Read-only, not disabled: the text can still be selected and copied.
-  $('text').readOnly = !held;
-  $('edit').hidden = held;
-  $('edit').disabled = !user || (lock.locked && !lock.mine);
-  for (const id of ['save', 'publish', 'release']) $(id).hidden = !held;
-  $('save').disabled = held && !dirty();
-  $('take-over').hidden = held || !lock.can_take_over;
-}
-
-// Text that nobody saved must not vanish when newer text takes its place.
-function keep() {
-  if (!dirty()) return;
-  $('kept-text').value = $('text').value;
-  $('kept').hidden = false;
-}
-
-async function load() {
-  const { status, data } = await send('GET', draftURL);
-  if (status !== 200) {
-    note(data?.message ?? 'The draft cannot be loaded right now.');
-    return false;
+function storage(name) {
+  try {
+    return window[name];
+  } catch {
+    return null; // switched off
   }
+}
+
+// --- the text ---
+
+const writable = () => ready && (lock.state === 'held' || resuming);
+const dirty = () => ready && editor.value !== saved;
+
+function setText(text) {
+  if (editor.value !== text) editor.value = text;
+}
+
+// keep writes what was typed to the page's entry, or ends the entry when the server has it all.
+function keep() {
+  if (!dirty()) return unsaved.remove(id);
+  if (!unsaved.put(id, editor.value, saved)) note('This browser cannot keep unsaved text. Save often.');
+}
+
+// setAside ends the editing of what is in the editor: what is not saved stays as an entry.
+function setAside() {
+  if (dirty()) {
+    keep();
+    id = newID();
+  }
+  ready = false;
+  setText(saved);
+}
+
+// keptEntry is the newest text that is not saved and not in the editor. What another page has put may be
+// in another tab's editor.
+function keptEntry() {
+  for (const entry of unsaved.list()) {
+    if (loaded && entry.text === saved) unsaved.remove(entry.id); // a save whose answer was lost
+    else if (entry.id !== id && (unsaved.isOwn(entry.id) || !lock.sessions)) return entry;
+  }
+  return null;
+}
+
+// goOnFrom puts the text that the server has under the editing: what was typed into just that text goes on
+// in the editor, what was typed into another one stays aside, to be compared.
+function goOnFrom(text) {
+  if (ready && dirty() && editor.value !== text && text !== saved) setAside();
+  const typed = ready && dirty();
+  saved = text;
+  if (!typed) setText(text);
+  if (lock.state === 'held' && !ready) {
+    const entry = keptEntry();
+    ready = true;
+    if (entry?.base === text) moveIntoEditor(entry);
+  }
+  if (ready) keep();
+}
+
+function moveIntoEditor(entry) {
+  id = entry.id;
+  setText(entry.text);
   keep();
-  $('text').value = saved = data.text;
+}
+
+let loads = 0;
+// load fetches the draft, and again until it comes: whoever holds the lock waits for it.
+async function load() {
+  const turn = ++loads;
+  for (let wait = 1000; ; wait = Math.min(2 * wait, 15000)) {
+    const { status, data } = await send('GET', draftURL);
+    if (turn !== loads) return;
+    if (status === 200) {
+      loaded = true;
+      goOnFrom(data.text);
+      return render();
+    }
+    if (status >= 400 && status < 500) return note(data?.message ?? `The server answered ${status}.`);
+    note('The draft cannot be loaded right now. It is tried again.');
+    await new Promise((go) => setTimeout(go, wait));
+    if (turn !== loads) return;
+  }
+}
+
+// --- what is shown ---
+
+function note(text) {
+  write($('note'), text);
+  $('undo').hidden = true;
+  if (text) announce('note', text);
+}
+
+let shownState = '', shownSentence = '';
+
+function render() {
+  const entry = keptEntry();
+  const state = stateOf({ user, lock, idled, started });
+  const text = sentence(state, {
+    user, lock, resuming, waited, stale, problem, kept: !!entry, idleMinutes: IDLE_MINUTES,
+  });
+  const held = state === 'held', others = isOthers(lock, user);
+  const focused = document.activeElement;
+
+  const banner = $('banner');
+  banner.dataset.state = state;
+  banner.dataset.reason = [lock.reason, state === 'lost' && stale && 'stale'].filter(Boolean).join(' ');
+  document.body.dataset.online = lock.online;
+  write($('state'), text);
+  if (text !== shownSentence && (state !== 'loading' || resuming)) announce('state', text);
+  shownState = state;
+  shownSentence = text;
+  tick();
+
+  notice('other-tab', held && lock.sessions > 0 ? 'Also open in another tab of yours: a save there and one here overwrite each other.' : '');
+  notice('offline', lock.online ? '' : held || resuming
+    ? 'No connection. Go on typing: your text is kept in this browser until it can be saved.'
+    : 'No connection. What you see may be out of date.');
+
+  editor.readOnly = !writable();
+  $('read-only').hidden = writable();
+  $('unsaved').hidden = !dirty();
+  $('edit').hidden = !user || writable() || held || state === 'loading' || others;
+  write($('edit'), state === 'lost' ? 'Edit again' : state === 'elsewhere' && lock.sessions ? 'Edit here, too' : 'Edit');
+  $('take-over').hidden = !others || held || !lock.canTakeOver;
+  $('save').hidden = $('publish').hidden = $('release').hidden = !held;
+  $('to-kept').hidden = !entry;
+  showKept(entry, saved, held && ready);
+
+  // Where a button was that has gone, its user is led on to what comes next.
+  if (focused !== document.body && focused?.closest('[hidden]')) {
+    (held ? editor : $('edit').hidden ? banner : $('edit')).focus();
+  }
+}
+
+function notice(name, text) {
+  $(name).hidden = !text;
+  if (text && $(name).textContent !== text) announce(name, text);
+  write($(name), text);
+}
+
+function tick() {
+  const known = (shownState === 'held' || shownState === 'denied' || shownState === 'elsewhere' || shownState === 'lost') && lock.heldFor > 0;
+  write($('since'), known ? since(lock.heldFor) : '');
+}
+
+// --- the lock ---
+
+lock.addEventListener('change', ({ detail: { type, reason, status, message } }) => {
+  started = true;
+  if (type !== 'offline') problem = '';
+  switch (type) {
+    case 'acquired':
+      resuming = idled = waited = stale = false;
+      load();
+      break;
+    case 'lost':
+      setAside();
+      load();
+      break;
+    case 'released':
+      setAside();
+      if (reason === 'idle') {
+        idled = true;
+        lock.watch();
+      }
+      break;
+    case 'denied':
+      if (resuming) setAside();
+      resuming = idled = false;
+      waited = true;
+      load();
+      break;
+    case 'freed':
+      load();
+      break;
+    case 'online':
+      note(dirty() ? 'Connected again. Your text is not saved yet.' : 'Connected again.');
+      break;
+    case 'expired':
+      note('The lock has run out meanwhile, so others may edit. You can go on typing.');
+      break;
+    case 'forbidden':
+      note(message ?? 'Taking over is not allowed.');
+      break;
+    case 'error':
+      problem = message ?? `The server answered ${status}.`;
+      if (resuming) setAside();
+      resuming = false;
+      note(problem);
+      break;
+  }
+  followTheHold();
+  render();
+});
+
+// A holder hears of a loss at the next renewal; this hears of it at once.
+function followTheHold() {
+  if (lock.state !== 'held') {
+    stopFollowing?.();
+    stopFollowing = null;
+  } else {
+    stopFollowing ??= follow(lockURL, ({ mine, fence }) => {
+      if (lock.state === 'held' && (!mine || fence !== lock.fence)) lock.acquire();
+    });
+  }
+}
+
+// --- what people do ---
+
+let last = Promise.resolve(true);
+
+// One save at a time, in the order of the asking.
+function save() {
+  last = last.then(() => put(true));
+  return last;
+}
+
+async function put(again) {
+  if (lock.state !== 'held' || !ready) return false;
+  const text = editor.value, hold = lock.fence;
+  const answer = await send('PUT', draftURL, { headers: lock.saveHeaders(), body: { text } });
+  if (answer.status === 200) {
+    if (lock.fence === hold && ready) {
+      saved = text;
+      keep();
+      note(`Saved at ${new Date().toLocaleTimeString()}.`);
+    } else await load();
+    render();
+    return true;
+  }
+  if (await isStale(answer)) {
+    if (lock.state !== 'held') return false; // the banner says so
+    if (again && answer.status !== 409) return put(false);
+    await load();
+  }
+  note(refusal('Saved', answer));
+  render();
+  return false;
+}
+
+// isStale asks the lock about a refusal that may mean a loss.
+async function isStale({ status }) {
+  if (status !== 412 && status !== 423 && status !== 409) return false;
+  stale = await lock.afterSave({ status: status === 409 ? 412 : status }) === 'lost';
+  render();
   return true;
 }
 
-// start acquires the lock and then loads the text: what was shown before may be older than the lock.
-async function start(path = '', body = undefined) {
-  note('');
-  const answer = await send('POST', lockURL + path, { headers: { 'Lock-Session': session }, body });
-  if (answer.status !== 200) {
-    if (answer.status !== 409 && answer.status !== 423) note(answer.data?.message ?? 'The server cannot be reached.');
-    return look();
-  }
-  hold(answer.data);
-  show('held');
-  $('text').readOnly = true; // until it is there
-  if (!await load()) return stop();
-  if (state !== 'held') return;
-  show();
-  $('text').focus();
-}
-
-function hold(data) {
-  fence = data.fence;
-  lock = { locked: true, mine: true };
-  clearTimeout(heartbeat);
-  heartbeat = setTimeout(beat, data.expires_in_ms / 3);
-}
-
-// beat renews the hold under its fence, so that a lapse in which somebody else held the lock is noticed.
-async function beat() {
-  const mine = session;
-  const { status, data } = await send('POST', lockURL, {
-    headers: { 'Lock-Session': mine, 'If-Match': `"${fence}"` },
-  });
-  if (mine !== session) return; // it ended while the answer was on its way
-  if (status === 200) hold(data);
-  else if (status === 412 || status === 423) lose();
-  else {
-    if (status === 410) session = newSession();
-    // Not known is not lost: the fence protects what others save meanwhile.
-    heartbeat = setTimeout(beat, 1000);
-  }
-}
-
-async function lose() {
-  endSession();
-  $('text').readOnly = true;
-  const { status, data } = await send('GET', lockURL);
-  lock = status === 200 ? data : {};
-  show('lost');
-  note(dirty() ? 'Your text is kept, but it is not saved.' : '');
-}
-
-async function save() {
-  const text = $('text').value;
-  const { status, data } = await send('PUT', draftURL, {
-    headers: { 'Lock-Fence': fence, 'Lock-Session': session }, body: { text },
-  });
-  if (status === 200) {
-    saved = text;
-    note(`Saved at ${new Date().toLocaleTimeString()}.`);
-    show();
-  } else if (status === 412 || status === 423 || status === 409) {
-    await lose();
-  } else {
-    note(data?.message ?? 'Not saved: the server cannot be reached. Try again.');
-  }
-  return status === 200;
-}
-
-// publish releases the lock with its success.
+// Publishing releases the lock with its success.
 async function publish() {
   if (dirty() && !await save()) return;
-  const { status, data } = await send('POST', `${draftURL}/publish`, {
-    headers: { 'Lock-Fence': fence, 'Lock-Session': session },
-  });
-  if (status === 200) {
-    endSession();
-    lock = {};
-    show('free');
-    note('Published.');
-    await look();
-  } else if (status === 412 || status === 423 || status === 409) {
-    await lose();
+  const answer = await send('POST', `${draftURL}/publish`, { headers: lock.saveHeaders() });
+  if (answer.status === 200) {
+    await stop();
+    note('Published. Others can edit now.');
   } else {
-    note(data?.message ?? 'Not published: the server cannot be reached. Try again.');
+    const lost = await isStale(answer) && lock.state !== 'held';
+    if (!lost) note(refusal('Published', answer));
   }
 }
 
 async function stop() {
-  const ended = session;
-  endSession();
-  await send('DELETE', lockURL, { headers: { 'Lock-Session': ended } });
-  keep();
-  $('text').value = saved;
-  lock = {};
-  show('free');
-  await look();
+  await last;
+  await lock.release();
+  if (user) lock.watch();
 }
 
-// look asks who holds the lock, while this page does not.
-async function look() {
-  if (state === 'held') return;
-  if (!user) return show('free');
-  const { status, data } = await send('GET', lockURL);
-  if (status !== 200 || state === 'held') return;
-  const wasLocked = lock.locked && !lock.mine;
-  lock = data;
-  if (state === 'lost') return show();
-  show(!lock.locked ? 'free' : lock.mine ? 'elsewhere' : 'denied');
-  if (wasLocked && !lock.locked) await load(); // what the other user saved
-}
+function press(name, action) { $(name).addEventListener('click', action); }
 
-$('edit').addEventListener('click', () => start());
-$('take-over').addEventListener('click', () => start('takeover/', { fence: lock.fence }));
-$('save').addEventListener('click', save);
-$('publish').addEventListener('click', publish);
-$('release').addEventListener('click', stop);
-$('discard').addEventListener('click', () => { $('kept').hidden = true; });
-$('text').addEventListener('input', () => {
+press('edit', () => {
   note('');
-  show();
+  lock.acquire({ fresh: true }); // the text is loaded then
+});
+press('take-over', () => {
+  note('');
+  lock.takeOver();
+});
+press('save', save);
+press('publish', publish);
+press('release', () => {
+  note('');
+  stop();
+});
+
+press('kept-copy', async () => note(await copyKept() ? 'Copied.' : 'The browser does not let the page copy. Select the text and copy it.'));
+press('kept-restore', () => {
+  const entry = keptEntry();
+  if (!entry || !writable()) return;
+  if (dirty()) setAside();
+  ready = true;
+  moveIntoEditor(entry);
+  note('Restored. It is not saved yet.');
+  render();
+});
+let discarded = null;
+press('kept-discard', () => {
+  discarded = keptEntry();
+  if (discarded) unsaved.remove(discarded.id);
+  note('Discarded.');
+  $('undo').hidden = !discarded;
+  render();
+});
+press('undo', () => {
+  unsaved.put(discarded.id, discarded.text, discarded.base);
+  note('');
+  render();
+});
+
+editor.addEventListener('input', () => {
+  note('');
+  keep();
+  render();
 });
 document.addEventListener('keydown', (event) => {
-  if (event.key !== 's' || !(event.ctrlKey || event.metaKey)) return;
+  if (event.key.toLowerCase() !== 's' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
   event.preventDefault();
-  if (state === 'held') save();
+  if (lock.state === 'held') save();
 });
-beforeUserChanges(() => (state === 'held' ? stop() : undefined));
+beforeUserChanges(() => lock.release());
+setInterval(tick, 1000);
 
-// The lock lingers for a moment, so that a reload does not flash "free" to those who wait.
+// --- a reload ---
+
+// The note that a page leaves to itself: only in this tab, and only from pagehide to the next page, since
+// window.open copies it.
+const RESUME = `resume:${JSON.stringify([user, uid])}`;
+const tab = storage('sessionStorage');
+
 addEventListener('pagehide', () => {
-  if (state !== 'held') return;
-  send('DELETE', lockURL, { keepalive: true, headers: { 'Lock-Session': session, 'Lock-Linger': '3' } });
-  endSession();
+  if (!writable()) return;
+  try {
+    tab?.setItem(RESUME, JSON.stringify(dirty() ? { id } : { saved }));
+  } catch {
+    // No room: then the page starts afresh, and unsaved text is where keep has put it.
+  }
 });
 addEventListener('pageshow', ({ persisted }) => {
-  if (persisted && state === 'held') beat();
+  if (!persisted) return;
+  tab?.removeItem(RESUME);
+  if (writable()) load(); // another tab may have saved
 });
 
-document.title = `${uid} - draft`;
-$('title').textContent = uid;
-await load();
-whileVisible(2000, look);
+// resume takes up the editing that a reload has interrupted: the text is there, and may be typed into,
+// before the lock is.
+function resume() {
+  const left = JSON.parse(tab?.getItem(RESUME) ?? 'null');
+  tab?.removeItem(RESUME);
+  const [{ type } = {}] = performance.getEntriesByType('navigation');
+  if (!left || !user || (type !== 'reload' && type !== 'back_forward')) return false;
+  const entry = left.id ? unsaved.get(left.id) : { text: left.saved, base: left.saved };
+  if (!entry) return false;
+  saved = entry.base;
+  ready = loaded = resuming = true;
+  if (left.id) moveIntoEditor(entry);
+  else setText(entry.text);
+  return true;
+}
+
+document.title = `${uid} · draft`;
+write($('title'), uid);
+if (resume()) lock.acquire({ fresh: true });
+else {
+  if (user) lock.watch();
+  load();
+}
+render();

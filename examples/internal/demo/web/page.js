@@ -1,10 +1,12 @@
-// What both pages share: who the caller is, and requests.
+// What both pages share: who the caller is, requests, and what is told to screen readers.
 
 // The cookie stands in for a log-in: whoever sets it is that user.
 const cookie = document.cookie.split('; ').find((part) => part.startsWith('user_id='));
 export const user = cookie ? decodeURIComponent(cookie.slice('user_id='.length)) : '';
 
-const form = document.getElementById('who');
+export const $ = (id) => document.getElementById(id);
+
+const form = $('who');
 form.user.value = user;
 
 let leave = async () => {};
@@ -15,50 +17,50 @@ form.addEventListener('submit', async (event) => {
   event.preventDefault();
   const name = form.user.value.trim();
   if (name === user) return;
-  await leave();
+  await Promise.race([leave(), new Promise((go) => setTimeout(go, 2000))]);
   const life = name ? '' : '; Max-Age=0';
   document.cookie = `user_id=${encodeURIComponent(name)}; Path=/; SameSite=Lax${life}`;
   location.reload();
 });
 
-/** Sends a request; the answer is {status, data, header}, with status 0 when the server was not reached. */
-export async function send(method, url, { headers, body, ...more } = {}) {
+/**
+ * Sends a request. The answer is {status, data, header}, with status 0 if there was none within the
+ * timeout in milliseconds, or until signal.
+ */
+export async function send(method, url, { headers, body, signal, timeout = 10000 } = {}) {
+  const abort = new AbortController();
+  const stop = () => abort.abort();
+  const timer = setTimeout(stop, timeout);
+  signal?.addEventListener('abort', stop);
   try {
     const response = await fetch(url, {
-      ...more, method, headers: { ...headers, ...(body && { 'Content-Type': 'application/json' }) },
+      method, signal: abort.signal,
+      headers: { ...headers, ...(body && { 'Content-Type': 'application/json' }) },
       body: body && JSON.stringify(body),
     });
-    const data = await response.json().catch(() => null);
+    const data = response.status === 304 ? null : await response.json();
     return { status: response.status, data, header: (name) => response.headers.get(name) };
   } catch {
     return { status: 0, data: null, header: () => null };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', stop);
   }
 }
 
-/** Tells screen readers, once for each change. */
-export function announce(text) {
-  const region = document.getElementById('announce');
-  if (region.textContent !== text) region.textContent = text;
+const news = new Map();
+/** Tells screen readers. What is said of one topic within a moment counts once, in its last wording. */
+export function announce(topic, text) {
+  if (!news.size) {
+    setTimeout(() => {
+      $('announce').textContent = [...news.values()].join(' ');
+      news.clear();
+    }, 150);
+  }
+  news.set(topic, text);
 }
 
-/** A holder as people know it: the server hides it from those who may not see it. */
-export const holder = ({ user_name: name, user_id: id }) => name ?? (id === null ? 'Another user' : `User ${id}`);
-
-/** Runs every ms while the page is visible, at once when it becomes visible again, never twice at a time. */
-export function whileVisible(ms, run) {
-  let timer, running = false;
-  const step = async () => {
-    clearTimeout(timer);
-    if (running || document.hidden) return;
-    running = true;
-    try {
-      await run();
-    } finally {
-      running = false;
-      timer = setTimeout(step, ms);
-    }
-  };
-  document.addEventListener('visibilitychange', step);
-  step();
-  return step;
+/** Sets an element's text, and leaves it alone if it is the same: no flicker, and no selection is lost. */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }

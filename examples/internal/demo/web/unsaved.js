@@ -1,0 +1,62 @@
+// Texts that the server does not have: kept in this browser until they are saved or discarded.
+//
+// Each page keeps its own entry, so that two tabs never overwrite each other's. An entry is {id, text, base, at}:
+// what was typed, the saved text that it was typed into, and when.
+
+export const newID = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
+
+export class Unsaved {
+  #storage;
+  #prefix;
+  #own = new Map(); // what this page has put, for where the browser keeps nothing
+
+  /** storage is a Storage, or null where there is none. */
+  constructor(storage, user, uid) {
+    this.#storage = storage;
+    this.#prefix = `unsaved:${JSON.stringify([user, uid])}:`;
+  }
+
+  /** Keeps an entry, instead of the one with the same id; false if only this page has it, not the browser. */
+  put(id, text, base) {
+    const entry = { id, text, base, at: Date.now() };
+    this.#own.set(id, entry);
+    try {
+      this.#storage.setItem(this.#prefix + id, JSON.stringify(entry));
+      return true;
+    } catch {
+      return false; // full, or switched off
+    }
+  }
+
+  remove(id) {
+    this.#own.delete(id);
+    this.#storage?.removeItem(this.#prefix + id);
+  }
+
+  get(id) { return this.list().find((entry) => entry.id === id) ?? null; }
+
+  /** Whether this page has put the entry, or another one. */
+  isOwn(id) { return this.#own.has(id); }
+
+  /** All entries of this user and draft, the newest first. */
+  list() {
+    const entries = new Map();
+    for (let i = 0; i < (this.#storage?.length ?? 0); i++) {
+      const key = this.#storage.key(i);
+      if (!key.startsWith(this.#prefix)) continue;
+      const entry = parse(this.#storage.getItem(key));
+      if (entry) entries.set(entry.id, entry);
+    }
+    for (const entry of this.#own.values()) entries.set(entry.id, entry);
+    return [...entries.values()].sort((a, b) => b.at - a.at);
+  }
+}
+
+function parse(json) {
+  try {
+    const entry = JSON.parse(json);
+    return typeof entry?.id === 'string' && typeof entry.text === 'string' && typeof entry.base === 'string' ? entry : null;
+  } catch {
+    return null;
+  }
+}

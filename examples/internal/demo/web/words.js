@@ -1,0 +1,64 @@
+// What the pages say. Each sentence says what is the case and what can be done.
+
+/** A holder as people know it; the server may hide it. */
+export const holderName = (id, name) => name ?? (id === null || id === undefined ? 'Another user' : `User ${id}`);
+
+/** A time span, in two units. */
+export function span(ms) {
+  const s = Math.floor(ms / 1000), min = Math.floor(s / 60), h = Math.floor(min / 60);
+  if (h) return `${h} h ${min % 60} min`;
+  return min ? `${min} min ${s % 60} s` : `${s} s`;
+}
+
+/** Since when: the clock on the wall is the reader's own, counted back from now. */
+export function since(heldFor, now = new Date()) {
+  const then = new Date(now - heldFor);
+  const time = then.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  const day = then.toDateString() === now.toDateString() ? '' : `${then.toLocaleDateString()} `;
+  return `since ${day}${time}, for ${span(heldFor)}`;
+}
+
+/** The banner's state. idled: the hold was given back for idleness; started: an answer was there. */
+export function stateOf({ user, lock, idled, started }) {
+  if (!user) return 'nobody';
+  if (lock.state === 'idle') return idled ? 'released-idle' : started ? 'idle' : 'loading';
+  if (lock.state !== 'free') return lock.state;
+  return idled ? 'released-idle' : lock.holder ? 'elsewhere' : 'free';
+}
+
+/** Whether another user has the lock, as far as is known. */
+export const isOthers = ({ holder }, user) => !!holder && String(holder.id) !== user;
+
+/** The banner's sentence for that state. kept: text that was not saved is shown; waited: another user had it before. */
+export function sentence(state, { user, lock, resuming, waited, stale, kept, idleMinutes, problem }) {
+  const name = isOthers(lock, user) ? holderName(lock.holder.id, lock.holder.name) : null;
+  switch (state) {
+    case 'loading': return resuming ? 'Getting your lock back. You can go on typing.' : 'Asking who is editing.';
+    case 'nobody': return 'Say who you are, above, to edit.';
+    case 'idle': return problem || 'You are not editing.';
+    case 'free': return waited ? 'Free now: you can edit.' : 'Nobody is editing.';
+    case 'denied': return `${name} is editing. You can read, and edit when it is free.`;
+    case 'elsewhere': return lock.sessions ? 'You are editing this in another tab.' : 'You were editing this a moment ago.';
+    case 'held': return 'You are editing. Nobody else can save.';
+    case 'released-idle': return `Nothing was typed for ${idleMinutes} minutes, so others may edit.` +
+      (kept ? ' Your unsaved text is kept below.' : '');
+    case 'lost': return [
+      stale ? 'Your save was refused.' : 'You have lost the lock.', lostTo(lock.reason, name),
+      kept ? 'Your unsaved text is kept below.' : '',
+    ].join(' ').trim();
+  }
+}
+
+function lostTo(reason, name) {
+  if (name) return `${name} is editing now.`;
+  if (reason === 'forgotten') return 'The server does not remember who has edited since.';
+  return 'Somebody else has edited since.';
+}
+
+/** What became of a request that was not answered as hoped. done is "Saved" or "Published". */
+export function refusal(done, { status, data }) {
+  const not = `Not ${done.toLowerCase()}`;
+  if (status === 0) return `${not}: the server cannot be reached. Your text is kept in this browser. Try again.`;
+  if (status === 503) return `${not}: the server is not available right now. Your text is kept in this browser. Try again.`;
+  return `${not}: ${data?.message ?? `the server answered ${status}`}. Your text is kept in this browser.`;
+}
