@@ -28,7 +28,7 @@ func holding(text string) func(view) bool {
 // A reload keeps the lock and the text, and whoever waits sees nothing of it.
 func TestReload(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, time.Minute)
+		s := start(t, name, 3*time.Second)
 		one, two := s.user("1").begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))
 		fence := s.status("a").Fence
@@ -41,8 +41,7 @@ func TestReload(t *testing.T) {
 			one.until("the lock and the text", func(v view) bool { return holding(typed)(v) && v.Unsaved })
 		}
 		one.never(0, "denied", "lost")
-		// Beyond the linger of the last one: what is shown then is what stays.
-		s.lingerOver("a")
+		s.outlast("1", "a")
 		two.never(mark, "free", "nobody", "idle")
 		if lock := s.status("a"); lock.UserID != 1 || lock.Fence != fence {
 			t.Errorf("the lock is %+v, was under fence %d", lock, fence)
@@ -65,12 +64,11 @@ func TestLateRelease(t *testing.T) {
 		release.await(t)
 		s.answered(requests, 1, of("1", "POST", "/api/lock/a/"))
 		one.until("the lock and the text", holding(typed))
-		later := s.count()
 		release.open()
 		if e := s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/")); e.status != 204 {
 			t.Errorf("the late release: %v", e)
 		}
-		s.answered(later, 5, of("1", "POST", "/api/lock/a/")) // renewals for longer than it could linger
+		s.outlast("1", "a")
 		two.never(mark, "free", "nobody", "idle")
 		one.never(0, "denied", "lost")
 		one.has(typed)
@@ -122,7 +120,7 @@ func TestRenewalAfterClose(t *testing.T) {
 
 func TestBackForward(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, time.Minute)
+		s := start(t, name, 3*time.Second)
 		one, two := s.user("1").begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))
 		before := one.until("the page", typable).Showing
@@ -133,7 +131,7 @@ func TestBackForward(t *testing.T) {
 		one.back()
 		v := one.until("the lock and the text", holding(typed))
 		one.cached(before, v)
-		s.lingerOver("a")
+		s.outlast("1", "a")
 		two.never(mark, "free", "nobody", "idle")
 
 		// Away for longer than the lock lingers, and somebody else edits.
@@ -171,7 +169,7 @@ func TestTwoTabs(t *testing.T) {
 		other.close()
 		s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/"))
 		one.until("to be alone", func(v view) bool { return typable(v) && v.OtherTab == "" && v.Text == typed })
-		s.answered(requests, 5, of("1", "POST", "/api/lock/a/")) // renewals for longer than it could linger
+		s.outlast("1", "a")
 		two.never(mark, "free", "nobody", "idle")
 		one.never(0, "denied", "lost")
 	})

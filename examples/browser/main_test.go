@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -47,12 +48,21 @@ func TestMain(m *testing.M) {
 		suite.chromium = sync.OnceValues(func() (context.Context, error) {
 			return startChromium(ctx, filepath.Join(dir, "profile"))
 		})
+		flag.Parse()
+		if !isSet("test.parallel") {
+			_ = flag.Set("test.parallel", "4") // most of the time a scenario waits
+		}
 		code := m.Run()
 		if browser, err := suite.chromium(); err == nil {
 			_ = chromedp.Cancel(browser) // it is killed otherwise
 		}
 		return code
 	}())
+}
+
+func isSet(name string) (set bool) {
+	flag.Visit(func(f *flag.Flag) { set = set || f.Name == name })
+	return set
 }
 
 // build builds the examples in their own module. Reading the sources makes go test's cache depend on
@@ -106,7 +116,10 @@ func startChromium(ctx context.Context, profile string) (context.Context, error)
 		chromedp.Flag("disable-background-timer-throttling", false),
 		chromedp.Flag("disable-backgrounding-occluded-windows", false),
 		chromedp.Flag("disable-renderer-backgrounding", false),
-		chromedp.Flag("enable-features", "IntensiveWakeUpThrottling:grace_period_seconds/1"),
+		chromedp.Flag("enable-features", strings.Join([]string{
+			"IntensiveWakeUpThrottling:grace_period_seconds/1",
+			"QuickIntensiveWakeUpThrottlingAfterLoading:grace_period_seconds_loaded/1",
+		}, ",")),
 	)
 	ctx, _ = chromedp.NewExecAllocator(ctx, options...)
 	ctx, _ = chromedp.NewContext(ctx)

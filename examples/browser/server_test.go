@@ -113,8 +113,14 @@ func (s *server) text(uid string) string {
 	return draft.Text
 }
 
-// lingerOver waits until a claim that was left at its longest is over. There is no event for it: nothing changes, and that
-// is what the scenario is about.
-func (s *server) lingerOver(string) {
-	time.Sleep(3500 * time.Millisecond)
+// outlast waits until the user has renewed the lock for longer than a page's claim lingers.
+func (s *server) outlast(user, uid string) {
+	s.t.Helper()
+	over := time.Now().Add(linger)
+	s.answered(0, 1, func(e exchange) bool {
+		return of(user, "POST", "/api/lock/"+uid+"/")(e) && e.status == http.StatusOK && e.arrived.After(over)
+	})
 }
+
+// linger is how long a page keeps its lock when it is left, and a little more.
+const linger = 3100 * time.Millisecond
