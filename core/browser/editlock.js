@@ -1,8 +1,7 @@
-// EditLock is one page's part of an edit lock: it acquires, renews, notices a loss and releases.
+// One page's part of an edit lock. How to use it is in editlock.d.ts.
 //
 // The rule: a page may be typed into while state is 'held', and only a 423 or a 412 ends that. Silence
-// does not: the fence sent with every save lets the server refuse it once anybody else has held the
-// lock. How to use it is in editlock.d.ts.
+// does not: by the fence that goes with every save, the server refuses one that is out of date.
 
 /** @import {Detail, Options, Reason, State} from './editlock.js' */
 
@@ -15,8 +14,8 @@ const stopwatch = ({ performance, Date } = globalThis) => {
   return () => Math.max(performance.now() - now, Date.now() - date);
 };
 
-// The file is its own worker, for a hidden page's timers stall for a minute, and default-src 'self'
-// refuses a blob. It looks every second: a long timer stands still during sleep.
+// Its own worker: a hidden page's timers stall for a minute, and default-src 'self' refuses a blob.
+// It looks every second, as a long timer stands still during sleep.
 if (!globalThis.document && globalThis.self?.name === TICKER) {
   let id = 0;
   globalThis.onmessage = ({ data }) => {
@@ -226,9 +225,9 @@ export class EditLock extends EventTarget {
   #step() {
     if (this.#away || this.#closed.signal.aborted) return;
     if (this.#request?.left() <= 0) {
-      const { taking } = this.#request;
+      const request = this.#request;
       this.#cut();
-      this.#trouble({ taking }, true);
+      this.#trouble(request, true);
     }
     if (this.state === 'held' && !this.#expired && this.#age() >= this.#timeout) {
       this.#expired = true;
@@ -273,7 +272,7 @@ export class EditLock extends EventTarget {
     /** @type {Record<string, string>} */
     const headers = {};
     if (hold) {
-      // Not crypto.randomUUID, undefined on plain http; not sessionStorage, which window.open copies.
+      // crypto.randomUUID is missing on plain http, and window.open copies sessionStorage.
       headers['Lock-Session'] = this.#session ||= crypto.getRandomValues(new Uint32Array(4)).join('-');
       if (taking) headers['Content-Type'] = 'application/json';
       else if (this.fence && !this.#fresh) headers['If-Match'] = `"${this.fence}"`;
@@ -375,7 +374,7 @@ export class EditLock extends EventTarget {
       (soft ? Math.min(30, 2 ** this.#failures++) : 60) * (0.5 + Math.random() / 2));
     this.#plan(retryIn);
     if (soft) this.online = false;
-    // A refusal ends an attempt, and nobody takes over twice by accident; a hold is worth asking on.
+    // A refusal ends an attempt, and no takeover is repeated; a hold is asked on.
     if (this.state !== 'held' && (!soft || taking)) {
       this.#mode = this.state === 'idle' ? 'rest' : 'watch';
       this.#fresh = false;

@@ -6,9 +6,9 @@
 import { EditLock } from '/editlock.js';
 import { follow } from './follow.js';
 import { copyKept, showKept } from './kept.js';
-import { $, announce, beforeUserChanges, send, user, write } from './page.js';
+import { $, announce, beforeUserChanges, pause, send, user, write } from './page.js';
 import { Unsaved, newID } from './unsaved.js';
-import { isOthers, refusal, sentence, since, stateOf } from './words.js';
+import { isOthers, refusal, sentences, since, stateOf } from './words.js';
 
 const IDLE_MINUTES = 30;
 
@@ -100,26 +100,31 @@ function goOnFrom(text) {
 }
 
 function moveIntoEditor(entry) {
-  id = entry.id;
   setText(entry.text);
+  unsaved.remove(entry.id);
   keep();
 }
 
-let loads = 0;
-// load fetches the draft, and again until it comes: whoever holds the lock waits for it.
-async function load() {
-  const turn = ++loads;
+let loads = 0, failing = false;
+let loading = Promise.resolve();
+// load fetches the draft, and again until it comes.
+const load = () => (loading = fetchDraft(++loads));
+
+async function fetchDraft(turn) {
   for (let wait = 1000; ; wait = Math.min(2 * wait, 15000)) {
     const { status, data } = await send('GET', draftURL);
     if (turn !== loads) return;
     if (status === 200) {
+      if (failing) note('');
+      failing = false;
       loaded = true;
       goOnFrom(data.text);
       return render();
     }
     if (status >= 400 && status < 500) return note(data?.message ?? `The server answered ${status}.`);
+    failing = true;
     note('The draft cannot be loaded right now. It is tried again.');
-    await new Promise((go) => setTimeout(go, wait));
+    await pause(wait);
     if (turn !== loads) return;
   }
 }
@@ -132,12 +137,12 @@ function note(text) {
   if (text) announce('note', text);
 }
 
-let shownState = '', shownSentence = '';
+let shownState = '';
 
 function render() {
   const entry = keptEntry();
   const state = stateOf({ user, lock, idled, started });
-  const text = sentence(state, {
+  const [lead, advice] = sentences(state, {
     user, lock, resuming, waited, stale, problem, kept: !!entry, idleMinutes: IDLE_MINUTES,
   });
   const held = state === 'held', others = isOthers(lock, user);
@@ -147,10 +152,11 @@ function render() {
   banner.dataset.state = state;
   banner.dataset.reason = [lock.reason, state === 'lost' && stale && 'stale'].filter(Boolean).join(' ');
   document.body.dataset.online = lock.online;
-  write($('state'), text);
-  if (text !== shownSentence && (state !== 'loading' || resuming)) announce('state', text);
+  const news = lead !== $('state').textContent || advice !== $('advice').textContent;
+  write($('state'), lead);
+  write($('advice'), advice);
+  if (news && state !== 'loading') announce('state', `${lead} ${advice}`);
   shownState = state;
-  shownSentence = text;
   tick();
 
   notice('other-tab', held && lock.sessions > 0 ? 'Also open in another tab of yours: a save there and one here overwrite each other.' : '');
@@ -196,12 +202,14 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       load();
       break;
     case 'lost':
+      note('');
       setAside();
       load();
       break;
     case 'released':
       setAside();
       if (reason === 'idle') {
+        note('');
         idled = true;
         lock.watch();
       }
@@ -216,7 +224,7 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       load();
       break;
     case 'online':
-      note(dirty() ? 'Connected again. Your text is not saved yet.' : 'Connected again.');
+      if (lock.state === 'held') note(dirty() ? 'Connected again. Your text is not saved yet.' : 'Connected again.');
       break;
     case 'expired':
       note('The lock has run out meanwhile, so others may edit. You can go on typing.');
@@ -228,7 +236,7 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       problem = message ?? `The server answered ${status}.`;
       if (resuming) setAside();
       resuming = false;
-      note(problem);
+      if (lock.state !== 'idle') note(problem); // else the banner says it
       break;
   }
   followTheHold();
@@ -258,7 +266,13 @@ function save() {
 }
 
 async function put(again) {
+  const place = id;
+  await loading; // a page that was reloaded may be typed into before it knows what it goes on from
   if (lock.state !== 'held' || !ready) return false;
+  if (id !== place) {
+    note('Not saved: there is a newer version. Your text is kept below.');
+    return false;
+  }
   const text = editor.value, hold = lock.fence;
   const answer = await send('PUT', draftURL, { headers: lock.saveHeaders(), body: { text } });
   if (answer.status === 200) {
@@ -303,7 +317,7 @@ async function publish() {
 
 async function stop() {
   await last;
-  await lock.release();
+  await Promise.race([lock.release(), pause(2000)]);
   if (user) lock.watch();
 }
 
@@ -357,6 +371,7 @@ document.addEventListener('keydown', (event) => {
   if (event.key.toLowerCase() !== 's' || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
   event.preventDefault();
   if (lock.state === 'held') save();
+  else if (writable()) note('Not saved yet: the server has not given the lock back. Your text is kept in this browser.');
 });
 beforeUserChanges(() => lock.release());
 setInterval(tick, 1000);
@@ -371,9 +386,9 @@ const tab = storage('sessionStorage');
 addEventListener('pagehide', () => {
   if (!writable()) return;
   try {
-    tab?.setItem(RESUME, JSON.stringify(dirty() ? { id } : { saved }));
+    tab?.setItem(RESUME, JSON.stringify({ id, text: editor.value, base: saved }));
   } catch {
-    // No room: then the page starts afresh, and unsaved text is where keep has put it.
+    // No room: then the next page starts afresh, and unsaved text is where keep has put it.
   }
 });
 addEventListener('pageshow', ({ persisted }) => {
@@ -389,12 +404,9 @@ function resume() {
   tab?.removeItem(RESUME);
   const [{ type } = {}] = performance.getEntriesByType('navigation');
   if (!left || !user || (type !== 'reload' && type !== 'back_forward')) return false;
-  const entry = left.id ? unsaved.get(left.id) : { text: left.saved, base: left.saved };
-  if (!entry) return false;
-  saved = entry.base;
+  saved = left.base;
   ready = loaded = resuming = true;
-  if (left.id) moveIntoEditor(entry);
-  else setText(entry.text);
+  moveIntoEditor(left);
   return true;
 }
 

@@ -6,6 +6,8 @@ export const user = cookie ? decodeURIComponent(cookie.slice('user_id='.length))
 
 export const $ = (id) => document.getElementById(id);
 
+export const pause = (ms) => new Promise((go) => setTimeout(go, ms));
+
 const form = $('who');
 form.user.value = user;
 
@@ -17,7 +19,7 @@ form.addEventListener('submit', async (event) => {
   event.preventDefault();
   const name = form.user.value.trim();
   if (name === user) return;
-  await Promise.race([leave(), new Promise((go) => setTimeout(go, 2000))]);
+  await Promise.race([leave(), pause(2000)]);
   const life = name ? '' : '; Max-Age=0';
   document.cookie = `user_id=${encodeURIComponent(name)}; Path=/; SameSite=Lax${life}`;
   location.reload();

@@ -33,8 +33,6 @@ export class Unsaved {
     this.#storage?.removeItem(this.#prefix + id);
   }
 
-  get(id) { return this.list().find((entry) => entry.id === id) ?? null; }
-
   /** Whether this page has put the entry, or another one. */
   isOwn(id) { return this.#own.has(id); }
 

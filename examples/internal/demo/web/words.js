@@ -29,30 +29,30 @@ export function stateOf({ user, lock, idled, started }) {
 /** Whether another user has the lock, as far as is known. */
 export const isOthers = ({ holder }, user) => !!holder && String(holder.id) !== user;
 
-/** The banner's sentence for that state. kept: text that was not saved is shown; waited: another user had it before. */
-export function sentence(state, { user, lock, resuming, waited, stale, kept, idleMinutes, problem }) {
+/** What the banner says in that state, and what it adds. kept: text that is not saved is shown; waited: another had it. */
+export function sentences(state, { user, lock, resuming, waited, stale, kept, idleMinutes, problem }) {
   const name = isOthers(lock, user) ? holderName(lock.holder.id, lock.holder.name) : null;
+  const keptBelow = kept ? 'Your unsaved text is kept below.' : '';
   switch (state) {
-    case 'loading': return resuming ? 'Getting your lock back. You can go on typing.' : 'Asking who is editing.';
-    case 'nobody': return 'Say who you are, above, to edit.';
-    case 'idle': return problem || 'You are not editing.';
-    case 'free': return waited ? 'Free now: you can edit.' : 'Nobody is editing.';
-    case 'denied': return `${name} is editing. You can read, and edit when it is free.`;
-    case 'elsewhere': return lock.sessions ? 'You are editing this in another tab.' : 'You were editing this a moment ago.';
-    case 'held': return 'You are editing. Nobody else can save.';
-    case 'released-idle': return `Nothing was typed for ${idleMinutes} minutes, so others may edit.` +
-      (kept ? ' Your unsaved text is kept below.' : '');
+    case 'loading': return resuming ? ['Getting your lock back.', 'You can go on typing.'] : ['Asking who is editing.', ''];
+    case 'nobody': return ['You are nobody yet.', 'Say who you are, above, to edit.'];
+    case 'idle': return [problem || 'You are not editing.', ''];
+    case 'free': return [waited ? 'Free now.' : 'Nobody is editing.', keptBelow || 'You can edit.'];
+    case 'denied': return [`${name} is editing.`, keptBelow || 'You can read now, and edit when it is free.'];
+    case 'elsewhere': return lock.sessions
+      ? ['You are editing this in another tab.', 'You can edit here, too.']
+      : ['You were editing this a moment ago.', 'You can go on.'];
+    case 'held': return ['You are editing.', 'Nobody else can save.'];
+    case 'released-idle': return [`Nothing was typed for ${idleMinutes} minutes: others may edit now.`, keptBelow];
     case 'lost': return [
-      stale ? 'Your save was refused.' : 'You have lost the lock.', lostTo(lock.reason, name),
-      kept ? 'Your unsaved text is kept below.' : '',
-    ].join(' ').trim();
+      `${stale ? 'Your save was refused' : 'You have lost the lock'}: ${lostTo(lock.reason, name)}.`, keptBelow,
+    ];
   }
 }
 
 function lostTo(reason, name) {
-  if (name) return `${name} is editing now.`;
-  if (reason === 'forgotten') return 'The server does not remember who has edited since.';
-  return 'Somebody else has edited since.';
+  if (name) return `${name} is editing now`;
+  return reason === 'forgotten' ? 'the server does not know who has edited since' : 'somebody else has edited since';
 }
 
 /** What became of a request that was not answered as hoped. done is "Saved" or "Published". */

@@ -1,0 +1,170 @@
+// node --test: what the pages' scripts decide without a page.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compare } from './web/diff.js';
+import { Unsaved, newID } from './web/unsaved.js';
+import { isOthers, refusal, sentences, since, span, stateOf } from './web/words.js';
+
+// What differs, as "-" before a line of ours and "+" before one of theirs.
+const diff = (ours, theirs) => {
+  const marked = compare(ours, theirs);
+  assert.equal(marked.ours.map(({ text }) => text).join('\n'), ours);
+  assert.equal(marked.theirs.map(({ text }) => text).join('\n'), theirs);
+  const same = (lines) => lines.filter((line) => line.same).map(({ text }) => text);
+  assert.deepEqual(same(marked.ours), same(marked.theirs));
+  const only = (lines, sign) => lines.filter((line) => !line.same).map(({ text }) => sign + text);
+  return [...only(marked.ours, '-'), ...only(marked.theirs, '+')].join(' ');
+};
+
+test('compare marks the lines that the other text does not have', () => {
+  for (const [ours, theirs, want] of [
+    ['', '', ''],
+    ['a\nb', 'a\nb', ''],
+    ['', 'a', '- +a'],
+    ['a\nb\nc', 'a\nx\nc', '-b +x'],
+    ['a\nb', 'a\nb\nc', '+c'],
+    ['b\nc', 'a\nb\nc', '+a'],
+    ['a\na', 'a\na\na', '+a'],
+    ['a\nb\nc\nd\ne', 'a\nc\nx\nd\ny\ne', '-b +x +y'],
+    ['x\na\nb\nc', 'a\nb\nc\nx', '-x +x'],
+    ['a\n', 'a', '-'],
+  ]) assert.equal(diff(ours, theirs), want, JSON.stringify([ours, theirs]));
+});
+
+test('compare finds what is common to texts that differ at both ends', () => {
+  const middle = Array.from({ length: 1000 }, (_, i) => `line ${i}`).join('\n');
+  assert.equal(diff(`a\n${middle}\nb`, `c\n${middle}\nd`), '-a -b +c +d');
+});
+
+test('compare gives up on what would take too long, and still tells all lines', () => {
+  const many = (name) => Array.from({ length: 3000 }, (_, i) => `${name} ${i % 2 ? i : ''}`).join('\n');
+  const started = performance.now();
+  const { ours } = compare(`a\n${many('x')}\nz`, `a\n${many('y')}\nz`);
+  assert.equal(ours.filter(({ same }) => same).length, 2);
+  assert.ok(performance.now() - started < 1000);
+});
+
+// A Storage as browsers have it.
+class Shelf {
+  #items = new Map();
+  room = Infinity;
+  get length() { return this.#items.size; }
+  key(i) { return [...this.#items.keys()][i]; }
+  getItem(key) { return this.#items.get(key) ?? null; }
+  setItem(key, value) {
+    if (value.length > this.room) throw new DOMException('full', 'QuotaExceededError');
+    this.#items.set(key, value);
+  }
+  removeItem(key) { this.#items.delete(key); }
+}
+
+const texts = (unsaved) => unsaved.list().map(({ text }) => text);
+
+test('unsaved text is there for the next page of the same user and draft, and for no other', () => {
+  const shelf = new Shelf();
+  new Unsaved(shelf, 'Ann', 'draft-7').put('1', 'typed', 'saved');
+  const [entry] = new Unsaved(shelf, 'Ann', 'draft-7').list();
+  assert.deepEqual({ ...entry, at: 0 }, { id: '1', text: 'typed', base: 'saved', at: 0 });
+  for (const [user, uid] of [['Bob', 'draft-7'], ['Ann', 'draft-70'], ['Ann', 'draft'], ['', 'draft-7'], ['Ann","draft', '7']]) {
+    assert.deepEqual(new Unsaved(shelf, user, uid).list(), [], `${user} ${uid}`);
+  }
+});
+
+test('each page has its own entry, and the newest comes first', (t) => {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const shelf = new Shelf();
+  const one = new Unsaved(shelf, 'Ann', 'a'), two = new Unsaved(shelf, 'Ann', 'a');
+  one.put('1', 'first', '');
+  t.mock.timers.tick(1000);
+  two.put('2', 'second', '');
+  assert.deepEqual(texts(one), ['second', 'first']);
+  assert.deepEqual([one.isOwn('1'), one.isOwn('2')], [true, false]);
+  t.mock.timers.tick(1000);
+  one.put('1', 'first, longer', '');
+  assert.deepEqual(texts(two), ['first, longer', 'second']);
+  one.remove('1');
+  assert.deepEqual(texts(two), ['second']);
+  assert.equal(one.isOwn('1'), false);
+});
+
+test('where the browser keeps nothing, the page itself does, and says so', () => {
+  const shelf = new Shelf();
+  shelf.room = 10;
+  for (const unsaved of [new Unsaved(null, 'Ann', 'a'), new Unsaved(shelf, 'Ann', 'a')]) {
+    assert.equal(unsaved.put('1', 'typed', ''), false);
+    assert.deepEqual(texts(unsaved), ['typed']);
+    unsaved.remove('1');
+    assert.deepEqual(texts(unsaved), []);
+  }
+  assert.equal(new Unsaved(new Shelf(), 'Ann', 'a').put('1', 'typed', ''), true);
+});
+
+test('what is no entry is passed over', () => {
+  const shelf = new Shelf();
+  const unsaved = new Unsaved(shelf, 'Ann', 'a');
+  unsaved.put('1', 'typed', '');
+  const key = shelf.key(0);
+  for (const [i, value] of ['', '{', 'null', '{"id":1}', '{"id":"x","text":"t"}'].entries()) shelf.setItem(key + i, value);
+  assert.deepEqual(texts(new Unsaved(shelf, 'Ann', 'a')), ['typed']);
+});
+
+test('ids are new each time', () => {
+  assert.equal(new Set(Array.from({ length: 100 }, newID)).size, 100);
+});
+
+const bob = { id: 'Bob', name: 'Bob' };
+const page = (more) => ({ user: 'Ann', lock: { state: 'free', holder: null, sessions: 0 }, started: true, ...more });
+const locked = (state, more) => ({ state, holder: bob, sessions: 0, reason: null, ...more });
+
+test('each state of the lock and the page has its name and its words', () => {
+  const words = (view) => sentences(stateOf(view), { idleMinutes: 30, ...view }).join(' ').trim();
+  const ann = { holder: { id: 'Ann', name: null } };
+  for (const [view, state, want] of [
+    [page({ user: '' }), 'nobody', 'You are nobody yet. Say who you are, above, to edit.'],
+    [page({ lock: locked('idle'), started: false }), 'loading', 'Asking who is editing.'],
+    [page({ lock: locked('idle'), started: false, resuming: true }), 'loading', 'Getting your lock back. You can go on typing.'],
+    [page({ lock: locked('idle'), problem: 'No.' }), 'idle', 'No.'],
+    [page({ lock: locked('idle'), idled: true, kept: true }), 'released-idle',
+      'Nothing was typed for 30 minutes: others may edit now. Your unsaved text is kept below.'],
+    [page(), 'free', 'Nobody is editing. You can edit.'],
+    [page({ waited: true }), 'free', 'Free now. You can edit.'],
+    [page({ lock: locked('free', { ...ann, sessions: 1 }) }), 'elsewhere', 'You are editing this in another tab. You can edit here, too.'],
+    [page({ lock: locked('free', ann) }), 'elsewhere', 'You were editing this a moment ago. You can go on.'],
+    [page({ idled: true }), 'released-idle', 'Nothing was typed for 30 minutes: others may edit now.'],
+    [page({ idled: true, lock: locked('denied') }), 'denied', 'Bob is editing. You can read now, and edit when it is free.'],
+    [page({ lock: locked('denied', { holder: { id: null, name: null } }) }), 'denied',
+      'Another user is editing. You can read now, and edit when it is free.'],
+    [page({ lock: locked('held', ann) }), 'held', 'You are editing. Nobody else can save.'],
+    [page({ lock: locked('lost', { reason: 'taken' }), kept: true }), 'lost',
+      'You have lost the lock: Bob is editing now. Your unsaved text is kept below.'],
+    [page({ lock: locked('lost', { reason: 'taken' }), stale: true }), 'lost', 'Your save was refused: Bob is editing now.'],
+    [page({ lock: locked('lost', { reason: 'moved', holder: null }) }), 'lost',
+      'You have lost the lock: somebody else has edited since.'],
+    [page({ lock: locked('lost', { reason: 'moved', ...ann }) }), 'lost',
+      'You have lost the lock: somebody else has edited since.'],
+    [page({ lock: locked('lost', { reason: 'forgotten', holder: null }) }), 'lost',
+      'You have lost the lock: the server does not know who has edited since.'],
+  ]) assert.deepEqual([stateOf(view), words(view)], [state, want]);
+});
+
+test('a number in the cookie is the number that the server tells', () => {
+  assert.equal(isOthers({ holder: { id: 7, name: null } }, '7'), false);
+  assert.equal(isOthers({ holder: { id: 8, name: null } }, '7'), true);
+  assert.equal(isOthers({ holder: null }, '7'), false);
+});
+
+test('time spans have two units, and another day is named', () => {
+  for (const [ms, want] of [[0, '0 s'], [59_999, '59 s'], [60_000, '1 min 0 s'], [3_599_999, '59 min 59 s'], [7_260_000, '2 h 1 min']]) {
+    assert.equal(span(ms), want);
+  }
+  const now = new Date(2026, 4, 3, 12, 0);
+  assert.match(since(3_600_000, now), /^since \S*11:00.*, for 1 h 0 min$/);
+  assert.ok(since(24 * 3_600_000, now).includes(new Date(2026, 4, 2).toLocaleDateString()));
+});
+
+test('a refusal says what was not done, and that nothing is lost', () => {
+  assert.match(refusal('Saved', { status: 0 }), /^Not saved: the server cannot be reached\. .*kept/);
+  assert.match(refusal('Published', { status: 503, data: null }), /^Not published: the server is not available .*kept/);
+  assert.match(refusal('Saved', { status: 413, data: { message: 'Body is too large' } }), /^Not saved: Body is too large\. .*kept/);
+  assert.match(refusal('Saved', { status: 500, data: null }), /the server answered 500\. .*kept/);
+});
