@@ -28,21 +28,18 @@ func holding(text string) func(view) bool {
 // A reload keeps the lock and the text, and whoever waits sees nothing of it.
 func TestReload(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, 3*time.Second)
+		s := start(t, name, time.Minute)
 		one, two := s.user("1").begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))
 		fence := s.status("a").Fence
-		mark := two.mark()
 		for range 3 {
-			requests := s.count()
-			one.reload()
-			s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/"))
-			s.answered(requests, 1, of("1", "POST", "/api/lock/a/"))
-			one.until("the lock and the text", func(v view) bool { return holding(typed)(v) && v.Unsaved })
+			s.comeBack("1", "a", two, func() {
+				one.reload()
+				one.until("the lock and the text", func(v view) bool { return holding(typed)(v) && v.Unsaved })
+			})
 		}
+		s.outlast("a")
 		one.never(0, "denied", "lost")
-		s.outlast("1", "a")
-		two.never(mark, "free", "nobody", "idle")
 		if lock := s.status("a"); lock.UserID != 1 || lock.Fence != fence {
 			t.Errorf("the lock is %+v, was under fence %d", lock, fence)
 		}
@@ -54,7 +51,7 @@ func TestReload(t *testing.T) {
 // The old page's release comes after the new page's acquire: it must not free the new page's lock.
 func TestLateRelease(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, 3*time.Second)
+		s := start(t, name, time.Minute)
 		one, two := s.user("1").begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))
 		mark, requests := two.mark(), s.count()
@@ -68,7 +65,7 @@ func TestLateRelease(t *testing.T) {
 		if e := s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/")); e.status != 204 {
 			t.Errorf("the late release: %v", e)
 		}
-		s.outlast("1", "a")
+		s.outlast("a")
 		two.never(mark, "free", "nobody", "idle")
 		one.never(0, "denied", "lost")
 		one.has(typed)
@@ -120,30 +117,32 @@ func TestRenewalAfterClose(t *testing.T) {
 
 func TestBackForward(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, 3*time.Second)
+		s := start(t, name, time.Minute)
 		one, two := s.user("1").begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))
-		before := one.until("the page", typable).Showing
-		mark := two.mark()
-
-		one.visit("/")
-		one.until("the list", func(v view) bool { return v.Path == "/" && v.Drafts["agenda"].State != "" })
-		one.back()
-		v := one.until("the lock and the text", holding(typed))
-		one.cached(before, v)
-		s.outlast("1", "a")
-		two.never(mark, "free", "nobody", "idle")
+		before := one.until("the page", typable)
+		leave := func() {
+			one.visit("/")
+			one.until("the list", func(v view) bool { return v.Path == "/" && v.Drafts["agenda"].State != "" })
+		}
+		s.comeBack("1", "a", two, func() {
+			leave()
+			one.back()
+			v := one.until("the lock and the text", holding(typed))
+			one.cached(before, v)
+			before = v
+		})
+		s.outlast("a")
+		one.never(0, "denied", "lost")
 
 		// Away for longer than the lock lingers, and somebody else edits.
-		before = v.Showing
-		requests := s.count()
-		one.visit("/")
-		one.until("the list", func(v view) bool { return v.Path == "/" })
-		s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/"))
+		mark := two.mark()
+		leave()
+		two.after(mark, "the lock to be free", is("free"))
 		two.click("edit")
 		two.until("the lock", typable)
 		one.back()
-		v = one.until("the loss", func(v view) bool { return v.State == "lost" || v.State == "denied" })
+		v := one.until("the loss", func(v view) bool { return v.State == "lost" || v.State == "denied" })
 		one.cached(before, v)
 		one.has(typed)
 		if !v.ReadOnly {
@@ -155,7 +154,7 @@ func TestBackForward(t *testing.T) {
 // Two tabs of one user hold the lock together; closing one leaves it to the other.
 func TestTwoTabs(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, 3*time.Second)
+		s := start(t, name, time.Minute)
 		first := s.user("1")
 		one, two := first.begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))
@@ -169,7 +168,7 @@ func TestTwoTabs(t *testing.T) {
 		other.close()
 		s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/"))
 		one.until("to be alone", func(v view) bool { return typable(v) && v.OtherTab == "" && v.Text == typed })
-		s.outlast("1", "a")
+		s.outlast("a")
 		two.never(mark, "free", "nobody", "idle")
 		one.never(0, "denied", "lost")
 	})

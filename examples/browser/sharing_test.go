@@ -2,6 +2,7 @@ package browser
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -106,65 +107,71 @@ func TestTakeover(t *testing.T) {
 	})
 }
 
-// Keys that are pressed while the lock is taken away: what the editor took before is kept, in one piece.
+// Keys that are pressed while the lock is taken away: what the editor took before is kept, in one piece. This lies between the page and its browser, so one framework is enough.
 func TestTakeoverWhileTyping(t *testing.T) {
-	each(t, func(t *testing.T, name string) {
-		s := start(t, name, time.Minute)
-		one, two := s.user("1").edit("a"), s.user("2").edit("a")
-		one.click("edit")
-		one.until("the lock", typable)
-		two.until("an offer", func(v view) bool { return v.offers("take-over") })
+	t.Parallel()
+	s := start(t, "nethttp", time.Minute)
+	one, two := s.user("1").edit("a"), s.user("2").edit("a")
+	one.click("edit")
+	one.until("the lock", typable)
+	two.until("an offer", func(v view) bool { return v.offers("take-over") })
 
-		const text = "The quick brown fox jumps over the lazy dog. "
-		takeover := s.stop(of("2", "POST", "/takeover/"))
-		two.click("take-over")
-		takeover.await(t)
-		one.keys(text[:10])
-		takeover.open()
-		one.press(text[10:])
-		lost := one.until("the loss", func(v view) bool { return v.State == "lost" && v.ReadOnly })
-		one.mu.Lock()
-		typed := ""
-		for _, v := range one.views {
-			if !v.ReadOnly {
-				typed = v.Text
-			}
+	const text = "The quick brown fox jumps over the lazy dog. "
+	takeover := s.stop(of("2", "POST", "/takeover/"))
+	two.click("take-over")
+	takeover.await(t)
+	one.keys(text[:10])
+	mark := one.mark()
+	takeover.open()
+	one.press(text[10:])
+	one.until("the loss", func(v view) bool { return v.State == "lost" && v.ReadOnly })
+	taken := text[:10]
+	one.each(mark, func(v view) {
+		if !v.ReadOnly {
+			taken = v.Text
 		}
-		one.mu.Unlock()
-		if len(typed) < 10 || !strings.HasPrefix(text, typed) {
-			t.Errorf("typed %q, have %q", text, typed)
-		}
-		one.has(typed)
-		_ = lost
 	})
+	if len(taken) < 10 || !strings.HasPrefix(text, taken) {
+		t.Errorf("pressed %q, the editor took %q", text, taken)
+	}
+	one.has(taken)
 }
 
-// The holder vanishes without a word: only the timeout ends the lock.
+// The holder vanishes without a word: only the timeout ends the lock. A machine that stalls in that very
+// moment gets another chance.
 func TestExpiry(t *testing.T) {
-	each(t, func(t *testing.T, name string) {
+	eachAlone(t, func(t *testing.T, name string) {
 		s := start(t, name, 2*time.Second)
-		one, two := s.user("1").edit("a"), s.user("2").edit("a")
-		one.click("edit")
-		one.until("the lock", typable)
-		two.until("a refusal", is("denied"))
-		s.answered(0, 2, of("1", "POST", "/api/lock/a/"))
-
-		mark := two.mark()
-		one.kill()
-		free := two.after(mark, "the lock to be free", is("free"))
-		var last exchange
-		for _, e := range s.list() {
-			if e.user == "1" && e.method == "DELETE" {
-				t.Errorf("a dead page sent %v", e)
+		first, two := s.user("1"), s.user("2").edit("a")
+		for try := 1; ; try++ {
+			mark := two.mark()
+			one := first.edit("a")
+			one.click("edit")
+			one.until("the lock", typable)
+			two.after(mark, "a refusal", is("denied"))
+			mark = two.mark()
+			one.kill()
+			free := two.after(mark, "the lock to be free", is("free"))
+			var last exchange
+			for _, e := range s.list() {
+				if e.user == "1" && e.method == "DELETE" {
+					t.Errorf("a dead page sent %v", e)
+				}
+				if e.user == "1" && e.method == "POST" && e.status == http.StatusOK {
+					last = e
+				}
 			}
-			if e.user == "1" && e.method == "POST" && e.status == 200 {
-				last = e
+			if early := last.arrived.Add(s.ttl).Sub(free.time()); early > 0 {
+				t.Errorf("free %v before the timeout", early)
 			}
-		}
-		earliest, late := last.arrived.Add(s.ttl), free.time().Sub(last.answered.Add(s.ttl))
-		t.Logf("free %v after the timeout", late)
-		if late > time.Second || free.time().Before(earliest) {
-			t.Errorf("free at %v, expired at %v", free.time(), earliest)
+			late := free.time().Sub(last.answered.Add(s.ttl))
+			t.Logf("free %v after the timeout", late)
+			if late <= time.Second {
+				return
+			}
+			if try == 3 {
+				t.Fatalf("told %d times too late", try)
+			}
 		}
 	})
 }

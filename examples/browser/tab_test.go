@@ -281,12 +281,11 @@ func (p *tab) kill() {
 	}
 }
 
-// cached fails the test unless the view is that of the page before, back from the back-forward cache, or
-// the browser says why not for a reason that does not lie with the page.
-func (p *tab) cached(before string, v view) {
+// cached fails the test unless the view is that of the page before, back from the back-forward cache.
+func (p *tab) cached(before, v view) {
 	p.t.Helper()
-	document, _, _ := strings.Cut(before, ".")
-	if strings.HasPrefix(v.Showing, document+".") && v.Showing != before {
+	document, _, _ := strings.Cut(before.Showing, ".")
+	if strings.HasPrefix(v.Showing, document+".") && v.Showing != before.Showing {
 		return
 	}
 	p.mu.Lock()
@@ -349,14 +348,19 @@ func (p *tab) after(mark int, what string, ok func(view) bool) view {
 	}
 }
 
-// states lists the states that the banner has gone through since the mark, the one at the mark included.
-func (p *tab) states(mark int) []string {
+// each calls f for the views since the mark, the one at the mark included.
+func (p *tab) each(mark int, f func(view)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var list []string
 	for _, v := range p.views[max(0, mark-1):] {
-		list = append(list, v.State)
+		f(v)
 	}
+}
+
+// states lists the states that the banner has gone through since the mark.
+func (p *tab) states(mark int) []string {
+	var list []string
+	p.each(mark, func(v view) { list = append(list, v.State) })
 	return slices.Compact(list)
 }
 
