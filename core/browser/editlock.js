@@ -278,7 +278,7 @@ export class EditLock extends EventTarget {
       else if (this.fence && !this.#fresh) headers['If-Match'] = `"${this.fence}"`;
     } else if (this.#etag) {
       headers['If-None-Match'] = this.#etag;
-      headers.Prefer = 'wait=25';
+      if (this.online) headers.Prefer = 'wait=25';
     }
     try {
       const response = await this.#fetch(hold ? 'POST' : 'GET', taking ? 'takeover/' : '', headers, {

@@ -975,6 +975,18 @@ test('polls meet a 503 as renewals do', async () => {
   assert.equal(page.types.at(-1), 'online');
 });
 
+test('after an outage the first poll does not wait for a change, so that the page learns that it is over', async () => {
+  const page = await waiting();
+  page.last.answer(unavailable());
+  await page.pass(2 * SECOND);
+  assert.equal(page.last.headers.get('If-None-Match'), 'W/"1"');
+  assert.equal(page.last.headers.get('Prefer'), null);
+  await page.answer(unchanged(false));
+  assert.equal(page.lock.online, true);
+  await page.pass(2 * SECOND);
+  assert.equal(page.last.headers.get('Prefer'), 'wait=25');
+});
+
 test('hidden: polls pause and are aborted, and the page looks at once when it is visible again', async () => {
   const page = await waiting();
   const poll = page.last;

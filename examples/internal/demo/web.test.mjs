@@ -62,9 +62,9 @@ const texts = (unsaved) => unsaved.list().map(({ text }) => text);
 
 test('unsaved text is there for the next page of the same user and draft, and for no other', () => {
   const shelf = new Shelf();
-  new Unsaved(shelf, 'Ann', 'draft-7').put('1', 'typed', 'saved');
+  new Unsaved(shelf, 'Ann', 'draft-7').put({ id: '1', text: 'typed', base: 'saved' });
   const [entry] = new Unsaved(shelf, 'Ann', 'draft-7').list();
-  assert.deepEqual({ ...entry, at: 0 }, { id: '1', text: 'typed', base: 'saved', at: 0 });
+  assert.deepEqual({ ...entry, at: 0 }, { id: '1', text: 'typed', base: 'saved', sent: null, at: 0 });
   for (const [user, uid] of [['Bob', 'draft-7'], ['Ann', 'draft-70'], ['Ann', 'draft'], ['', 'draft-7'], ['Ann","draft', '7']]) {
     assert.deepEqual(new Unsaved(shelf, user, uid).list(), [], `${user} ${uid}`);
   }
@@ -74,13 +74,13 @@ test('each page has its own entry, and the newest comes first', (t) => {
   t.mock.timers.enable({ apis: ['Date'] });
   const shelf = new Shelf();
   const one = new Unsaved(shelf, 'Ann', 'a'), two = new Unsaved(shelf, 'Ann', 'a');
-  one.put('1', 'first', '');
+  one.put({ id: '1', text: 'first', base: '' });
   t.mock.timers.tick(1000);
-  two.put('2', 'second', '');
+  two.put({ id: '2', text: 'second', base: '' });
   assert.deepEqual(texts(one), ['second', 'first']);
   assert.deepEqual([one.isOwn('1'), one.isOwn('2')], [true, false]);
   t.mock.timers.tick(1000);
-  one.put('1', 'first, longer', '');
+  one.put({ id: '1', text: 'first, longer', base: '' });
   assert.deepEqual(texts(two), ['first, longer', 'second']);
   one.remove('1');
   assert.deepEqual(texts(two), ['second']);
@@ -91,20 +91,20 @@ test('where the browser keeps nothing, the page itself does, and says so', () =>
   const shelf = new Shelf();
   shelf.room = 10;
   for (const unsaved of [new Unsaved(null, 'Ann', 'a'), new Unsaved(shelf, 'Ann', 'a')]) {
-    assert.equal(unsaved.put('1', 'typed', ''), false);
+    assert.equal(unsaved.put({ id: '1', text: 'typed', base: '' }), false);
     assert.deepEqual(texts(unsaved), ['typed']);
     unsaved.remove('1');
     assert.deepEqual(texts(unsaved), []);
   }
-  assert.equal(new Unsaved(new Shelf(), 'Ann', 'a').put('1', 'typed', ''), true);
+  assert.equal(new Unsaved(new Shelf(), 'Ann', 'a').put({ id: '1', text: 'typed', base: '' }), true);
 });
 
 test('what is no entry is passed over', () => {
   const shelf = new Shelf();
   const unsaved = new Unsaved(shelf, 'Ann', 'a');
-  unsaved.put('1', 'typed', '');
+  unsaved.put({ id: '1', text: 'typed', base: '' });
   const key = shelf.key(0);
-  for (const [i, value] of ['', '{', 'null', '{"id":1}', '{"id":"x","text":"t"}'].entries()) shelf.setItem(key + i, value);
+  for (const [i, value] of ['', '{', 'null', '{"id":1}', '{"id":"x","text":"t"}', '{"id":"x","text":"t","base":1}'].entries()) shelf.setItem(key + i, value);
   assert.deepEqual(texts(new Unsaved(shelf, 'Ann', 'a')), ['typed']);
 });
 
@@ -122,7 +122,7 @@ test('each state of the lock and the page has its name and its words', () => {
   for (const [view, state, want] of [
     [page({ user: '' }), 'nobody', 'You are nobody yet. Say who you are, above, to edit.'],
     [page({ lock: locked('idle'), started: false }), 'loading', 'Asking who is editing.'],
-    [page({ lock: locked('idle'), started: false, resuming: true }), 'loading', 'Getting your lock back. You can go on typing.'],
+    [page({ lock: locked('idle'), resuming: true }), 'loading', 'Getting your lock back. You can go on typing.'],
     [page({ lock: locked('idle'), problem: 'No.' }), 'idle', 'No.'],
     [page({ lock: locked('idle'), idled: true, kept: true }), 'released-idle',
       'Nothing was typed for 30 minutes: others may edit now. Your unsaved text is kept below.'],

@@ -34,15 +34,28 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// A module that is missing, or comes from elsewhere, would leave the page without its script.
+func TestScriptsImportWhatIsThere(t *testing.T) {
+	imports := regexp.MustCompile(`(?m)^import .* from '([^']*)'`)
+	seen := 0
+	for name, file := range scripts(t) {
+		for _, match := range imports.FindAllSubmatch(file.Body, -1) {
+			seen++
+			target := string(match[1])
+			own, ok := strings.CutPrefix(target, "./")
+			if target != "/editlock.js" && (!ok || File(own).Status != 200) {
+				t.Errorf("%s imports %s", name, target)
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no imports found")
+	}
+}
+
 // Texts and names come from users, so none of them may become markup.
 func TestScriptsSetNoMarkup(t *testing.T) {
-	scripts, err := fs.Glob(web, "web/*.js")
-	if err != nil || len(scripts) == 0 {
-		t.Fatal(scripts, err)
-	}
-	for _, script := range scripts {
-		name := path.Base(script)
-		file := File(name)
+	for name, file := range scripts(t) {
 		if file.Status != 200 || file.Header["Content-Type"] != "text/javascript; charset=utf-8" {
 			t.Errorf("%s: got %d %v", name, file.Status, file.Header)
 		}
@@ -50,6 +63,19 @@ func TestScriptsSetNoMarkup(t *testing.T) {
 			t.Errorf("%s has %s", name, found)
 		}
 	}
+}
+
+func scripts(t *testing.T) map[string]Answer {
+	t.Helper()
+	paths, err := fs.Glob(web, "web/*.js")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("got %v, %v", paths, err)
+	}
+	files := map[string]Answer{}
+	for _, name := range paths {
+		files[path.Base(name)] = File(path.Base(name))
+	}
+	return files
 }
 
 func TestFileNotFound(t *testing.T) {

@@ -5,10 +5,11 @@
 
 import { EditLock } from '/editlock.js';
 import { follow } from './follow.js';
-import { copyKept, showKept } from './kept.js';
-import { $, announce, beforeUserChanges, pause, send, user, write } from './page.js';
+import { copyKept } from './kept.js';
+import { $, beforeUserChanges, pause, send, user } from './page.js';
 import { Unsaved, newID } from './unsaved.js';
-import { isOthers, refusal, sentences, since, stateOf } from './words.js';
+import { note, show } from './view.js';
+import { refusal } from './words.js';
 
 const IDLE_MINUTES = 30;
 
@@ -22,6 +23,7 @@ const unsaved = new Unsaved(storage('localStorage'), user, uid);
 
 let id = newID(); // of the entry that this page's editor writes to
 let saved = ''; // the text as the server has it
+let sent = null; // the text of a save whose outcome is not known
 let ready = false; // the editor has the text that this hold goes on from
 let resuming = false; // the page was reloaded while it was edited, and asks for its lock
 let loaded = false; // saved is what the server has said
@@ -31,6 +33,11 @@ let waited = false; // another user had the lock
 let stale = false; // it was a save that told of the loss
 let problem = ''; // why the server answers nothing else
 let stopFollowing = null;
+
+const render = () => show({
+  user, lock, saved, resuming, started, idled, waited, stale, problem, idleMinutes: IDLE_MINUTES,
+  entry: keptEntry(), writable: writable(), dirty: dirty(),
+});
 
 // What is no uid is for the server to refuse.
 function decode(text) {
@@ -61,7 +68,7 @@ function setText(text) {
 // keep writes what was typed to the page's entry, or ends the entry when the server has it all.
 function keep() {
   if (!dirty()) return unsaved.remove(id);
-  if (!unsaved.put(id, editor.value, saved)) note('This browser cannot keep unsaved text. Save often.');
+  if (!unsaved.put({ id, text: editor.value, base: saved, sent })) note('This browser cannot keep unsaved text. Save often.');
 }
 
 // setAside ends the editing of what is in the editor: what is not saved stays as an entry.
@@ -87,17 +94,21 @@ function keptEntry() {
 // goOnFrom puts the text that the server has under the editing: what was typed into just that text goes on
 // in the editor, what was typed into another one stays aside, to be compared.
 function goOnFrom(text) {
-  if (ready && dirty() && editor.value !== text && text !== saved) setAside();
-  const typed = ready && dirty();
+  if (dirty() && editor.value !== text && !isBase(text, { base: saved, sent })) setAside();
+  const typed = dirty();
   saved = text;
+  sent = null;
   if (!typed) setText(text);
   if (lock.state === 'held' && !ready) {
     const entry = keptEntry();
     ready = true;
-    if (entry?.base === text) moveIntoEditor(entry);
+    if (entry && isBase(text, entry)) moveIntoEditor(entry);
   }
   if (ready) keep();
 }
+
+// A save whose answer was lost may have come about.
+const isBase = (text, entry) => text === entry.base || text === entry.sent;
 
 function moveIntoEditor(entry) {
   setText(entry.text);
@@ -129,68 +140,6 @@ async function fetchDraft(turn) {
   }
 }
 
-// --- what is shown ---
-
-function note(text) {
-  write($('note'), text);
-  $('undo').hidden = true;
-  if (text) announce('note', text);
-}
-
-let shownState = '';
-
-function render() {
-  const entry = keptEntry();
-  const state = stateOf({ user, lock, idled, started });
-  const [lead, advice] = sentences(state, {
-    user, lock, resuming, waited, stale, problem, kept: !!entry, idleMinutes: IDLE_MINUTES,
-  });
-  const held = state === 'held', others = isOthers(lock, user);
-  const focused = document.activeElement;
-
-  const banner = $('banner');
-  banner.dataset.state = state;
-  banner.dataset.reason = [lock.reason, state === 'lost' && stale && 'stale'].filter(Boolean).join(' ');
-  document.body.dataset.online = lock.online;
-  const news = lead !== $('state').textContent || advice !== $('advice').textContent;
-  write($('state'), lead);
-  write($('advice'), advice);
-  if (news && state !== 'loading') announce('state', `${lead} ${advice}`);
-  shownState = state;
-  tick();
-
-  notice('other-tab', held && lock.sessions > 0 ? 'Also open in another tab of yours: a save there and one here overwrite each other.' : '');
-  notice('offline', lock.online ? '' : held || resuming
-    ? 'No connection. Go on typing: your text is kept in this browser until it can be saved.'
-    : 'No connection. What you see may be out of date.');
-
-  editor.readOnly = !writable();
-  $('read-only').hidden = writable();
-  $('unsaved').hidden = !dirty();
-  $('edit').hidden = !user || writable() || held || state === 'loading' || others;
-  write($('edit'), state === 'lost' ? 'Edit again' : state === 'elsewhere' && lock.sessions ? 'Edit here, too' : 'Edit');
-  $('take-over').hidden = !others || held || !lock.canTakeOver;
-  $('save').hidden = $('publish').hidden = $('release').hidden = !held;
-  $('to-kept').hidden = !entry;
-  showKept(entry, saved, held && ready);
-
-  // Where a button was that has gone, its user is led on to what comes next.
-  if (focused !== document.body && focused?.closest('[hidden]')) {
-    (held ? editor : $('edit').hidden ? banner : $('edit')).focus();
-  }
-}
-
-function notice(name, text) {
-  $(name).hidden = !text;
-  if (text && $(name).textContent !== text) announce(name, text);
-  write($(name), text);
-}
-
-function tick() {
-  const known = (shownState === 'held' || shownState === 'denied' || shownState === 'elsewhere' || shownState === 'lost') && lock.heldFor > 0;
-  write($('since'), known ? since(lock.heldFor) : '');
-}
-
 // --- the lock ---
 
 lock.addEventListener('change', ({ detail: { type, reason, status, message } }) => {
@@ -202,6 +151,7 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       load();
       break;
     case 'lost':
+      stale = false;
       note('');
       setAside();
       load();
@@ -274,10 +224,13 @@ async function put(again) {
     return false;
   }
   const text = editor.value, hold = lock.fence;
+  sent = text;
+  keep();
   const answer = await send('PUT', draftURL, { headers: lock.saveHeaders(), body: { text } });
   if (answer.status === 200) {
     if (lock.fence === hold && ready) {
       saved = text;
+      sent = null;
       keep();
       note(`Saved at ${new Date().toLocaleTimeString()}.`);
     } else await load();
@@ -341,7 +294,6 @@ press('release', () => {
 press('kept-copy', async () => note(await copyKept() ? 'Copied.' : 'The browser does not let the page copy. Select the text and copy it.'));
 press('kept-restore', () => {
   const entry = keptEntry();
-  if (!entry || !writable()) return;
   if (dirty()) setAside();
   ready = true;
   moveIntoEditor(entry);
@@ -351,13 +303,12 @@ press('kept-restore', () => {
 let discarded = null;
 press('kept-discard', () => {
   discarded = keptEntry();
-  if (discarded) unsaved.remove(discarded.id);
-  note('Discarded.');
-  $('undo').hidden = !discarded;
+  unsaved.remove(discarded.id);
+  note('Discarded.', true);
   render();
 });
 press('undo', () => {
-  unsaved.put(discarded.id, discarded.text, discarded.base);
+  unsaved.put(discarded);
   note('');
   render();
 });
@@ -374,7 +325,6 @@ document.addEventListener('keydown', (event) => {
   else if (writable()) note('Not saved yet: the server has not given the lock back. Your text is kept in this browser.');
 });
 beforeUserChanges(() => lock.release());
-setInterval(tick, 1000);
 
 // --- a reload ---
 
@@ -386,7 +336,7 @@ const tab = storage('sessionStorage');
 addEventListener('pagehide', () => {
   if (!writable()) return;
   try {
-    tab?.setItem(RESUME, JSON.stringify({ id, text: editor.value, base: saved }));
+    tab?.setItem(RESUME, JSON.stringify({ id, text: editor.value, base: saved, sent }));
   } catch {
     // No room: then the next page starts afresh, and unsaved text is where keep has put it.
   }
@@ -404,14 +354,14 @@ function resume() {
   tab?.removeItem(RESUME);
   const [{ type } = {}] = performance.getEntriesByType('navigation');
   if (!left || !user || (type !== 'reload' && type !== 'back_forward')) return false;
-  saved = left.base;
+  ({ base: saved, sent } = left);
   ready = loaded = resuming = true;
   moveIntoEditor(left);
   return true;
 }
 
 document.title = `${uid} · draft`;
-write($('title'), uid);
+$('title').textContent = uid;
 if (resume()) lock.acquire({ fresh: true });
 else {
   if (user) lock.watch();

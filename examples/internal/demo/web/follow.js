@@ -38,7 +38,8 @@ export function follow(url, told, failed = () => {}) {
       });
       if (signal.aborted) continue;
       if (status !== 200 && status !== 304) {
-        failed(++failures, status);
+        etag = null; // the next answer shall not wait: it tells that the trouble is over
+        failed(++failures);
         await sleep(SECOND * ((+header('Retry-After') || 0) + Math.min(30, 2 ** failures) * (0.5 + Math.random() / 2)));
         continue;
       }

@@ -1,7 +1,7 @@
 // The list page: who edits what, in one request for all drafts.
 
 import { follow } from './follow.js';
-import { $, announce, user, write } from './page.js';
+import { $, announce, user } from './page.js';
 import { holderName } from './words.js';
 
 const path = (uid) => `/drafts/${encodeURIComponent(uid)}`;
@@ -19,10 +19,10 @@ for (const item of document.querySelectorAll('#drafts li')) {
 
 function show(uid, name, text) {
   const { item, state } = drafts.get(uid);
-  const news = state.textContent !== '' && state.textContent !== text;
+  if (state.textContent === text) return;
+  if (state.textContent) announce(uid, `${uid}: ${text}.`);
+  state.textContent = text;
   item.dataset.state = name;
-  write(state, text);
-  if (news) announce(uid, `${uid}: ${text}.`);
 }
 
 function showLock({ uid, locked, mine, user_id: id, user_name: name }) {

@@ -1,7 +1,7 @@
 // Texts that the server does not have: kept in this browser until they are saved or discarded.
 //
-// Each page keeps its own entry, so that two tabs never overwrite each other's. An entry is {id, text, base, at}:
-// what was typed, the saved text that it was typed into, and when.
+// Each page keeps its own entry, so that two tabs never overwrite each other's. An entry is {id, text, base, sent, at}:
+// what was typed, the saved text that it was typed into, what was sent since without a known outcome (or null), and when.
 
 export const newID = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
 
@@ -17,8 +17,8 @@ export class Unsaved {
   }
 
   /** Keeps an entry, instead of the one with the same id; false if only this page has it, not the browser. */
-  put(id, text, base) {
-    const entry = { id, text, base, at: Date.now() };
+  put({ id, text, base, sent = null }) {
+    const entry = { id, text, base, sent, at: Date.now() };
     this.#own.set(id, entry);
     try {
       this.#storage.setItem(this.#prefix + id, JSON.stringify(entry));
@@ -38,15 +38,14 @@ export class Unsaved {
 
   /** All entries of this user and draft, the newest first. */
   list() {
-    const entries = new Map();
+    const entries = [...this.#own.values()];
     for (let i = 0; i < (this.#storage?.length ?? 0); i++) {
       const key = this.#storage.key(i);
-      if (!key.startsWith(this.#prefix)) continue;
+      if (!key.startsWith(this.#prefix) || this.#own.has(key.slice(this.#prefix.length))) continue;
       const entry = parse(this.#storage.getItem(key));
-      if (entry) entries.set(entry.id, entry);
+      if (entry) entries.push(entry);
     }
-    for (const entry of this.#own.values()) entries.set(entry.id, entry);
-    return [...entries.values()].sort((a, b) => b.at - a.at);
+    return entries.sort((a, b) => b.at - a.at);
   }
 }
 

@@ -18,10 +18,13 @@ export function since(heldFor, now = new Date()) {
   return `since ${day}${time}, for ${span(heldFor)}`;
 }
 
-/** The banner's state. idled: the hold was given back for idleness; started: an answer was there. */
-export function stateOf({ user, lock, idled, started }) {
+/**
+ * The banner's state. resuming: the page was reloaded and asks for its lock; idled: it was given back
+ * for idleness; started: an answer was there.
+ */
+export function stateOf({ user, lock, resuming, idled, started }) {
   if (!user) return 'nobody';
-  if (lock.state === 'idle') return idled ? 'released-idle' : started ? 'idle' : 'loading';
+  if (lock.state === 'idle') return resuming || !started ? 'loading' : idled ? 'released-idle' : 'idle';
   if (lock.state !== 'free') return lock.state;
   return idled ? 'released-idle' : lock.holder ? 'elsewhere' : 'free';
 }
