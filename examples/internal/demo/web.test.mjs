@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { compare } from './web/diff.js';
 import { Unsaved, newID } from './web/unsaved.js';
-import { isOthers, refusal, sentences, since, span, stateOf } from './web/words.js';
+import { holderName, isOthers, refusal, sentences, since, span, stateOf } from './web/words.js';
 
 // What differs, as "-" before a line of ours and "+" before one of theirs.
 const diff = (ours, theirs) => {
@@ -145,6 +145,11 @@ test('each state of the lock and the page has its name and its words', () => {
     [page({ lock: locked('lost', { reason: 'forgotten', holder: null }) }), 'lost',
       'You have lost the lock: the server does not know who has edited since.'],
   ]) assert.deepEqual([stateOf(view), words(view)], [state, want]);
+});
+
+test('a holder without a name is called as the server would call it', () => {
+  assert.deepEqual([holderName(7, 'Ann'), holderName(7, null), holderName('Ann', null), holderName(null, null)],
+    ['Ann', 'User 7', 'Ann', 'Another user']);
 });
 
 test('a number in the cookie is the number that the server tells', () => {

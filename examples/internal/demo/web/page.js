@@ -1,8 +1,8 @@
 // What both pages share: who the caller is, requests, and what is told to screen readers.
 
-// The cookie stands in for a log-in: whoever sets it is that user.
+// The cookie stands in for a log-in: whoever sets it is that user. To the server 007 is user 7.
 const cookie = document.cookie.split('; ').find((part) => part.startsWith('user_id='));
-export const user = cookie ? decodeURIComponent(cookie.slice('user_id='.length)) : '';
+export const user = cookie ? decodeURIComponent(cookie.slice('user_id='.length)).replace(/^0+(?=\d+$)/, '') : '';
 
 export const $ = (id) => document.getElementById(id);
 

@@ -46,7 +46,7 @@ export function show(view) {
   const news = lead !== $('state').textContent || advice !== $('advice').textContent;
   write($('state'), lead);
   write($('advice'), advice);
-  if (news && state !== 'loading') announce('state', `${lead} ${advice}`);
+  if (news && state !== 'loading') announce('state', `${lead} ${advice}`.trim());
   tick();
   notice('other-tab', held && lock.sessions > 0
     ? 'Also open in another tab of yours: a save there and one here overwrite each other.' : '');

@@ -1,7 +1,7 @@
 // What the pages say. Each sentence says what is the case and what can be done.
 
-/** A holder as people know it; the server may hide it. */
-export const holderName = (id, name) => name ?? (id === null || id === undefined ? 'Another user' : `User ${id}`);
+/** A holder as people know it. A refusal tells the id alone, and the server may hide both. */
+export const holderName = (id, name) => name ?? (typeof id === 'number' ? `User ${id}` : id ?? 'Another user');
 
 /** A time span, in two units. */
 export function span(ms) {
