@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -119,6 +120,7 @@ func TestOffline(t *testing.T) {
 		one.until("to be offline", func(v view) bool { return v.Online == "false" && v.State == "held" })
 		one.keys(", more")
 		one.until("what is typed", holding(typed+", more"))
+		one.picture("offline")
 		two.until("the expired lock", is("free"))
 		one.click("save")
 		one.until("a word that it is not saved", func(v view) bool { return v.Unsaved && v.Note != "" && typable(v) })
@@ -213,6 +215,7 @@ func TestStaleSave(t *testing.T) {
 				}
 				one.until("the loss", func(v view) bool { return v.State == "lost" && v.ReadOnly })
 				one.has(typed)
+				one.picture(fmt.Sprintf("stale-%d", test.status))
 				if text := s.text("a"); text != "newer" {
 					t.Errorf("the draft is %q", text)
 				}

@@ -3,7 +3,7 @@
 //
 //	go test ./...                                        # needs redis-server and chromium in PATH
 //	go test -run 'TestReload/echo' -v ./...              # one scenario on one framework
-//	EDITLOCK_PICTURES=/tmp/pictures go test -run TestPictures ./...
+//	EDITLOCK_PICTURES=/tmp/pictures go test -run /nethttp ./...  # pictures of the page's states
 //
 // The rule of this room: nothing sleeps. A page tells each change of what it shows at the moment it
 // happens (recorder.js), the proxy in front of the server tells each request (front_test.go), and a

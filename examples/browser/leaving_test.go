@@ -90,6 +90,7 @@ func TestClose(t *testing.T) {
 
 		again := first.edit("a") // what was typed is still in the browser
 		again.has(typed)
+		again.picture("kept")
 	})
 }
 
@@ -164,6 +165,7 @@ func TestTwoTabs(t *testing.T) {
 		other.until("the lock, and a word about the other tab", func(v view) bool { return typable(v) && v.OtherTab != "" })
 		one.until("a word about the other tab", func(v view) bool { return v.State == "held" && v.OtherTab != "" })
 
+		other.picture("two-tabs")
 		mark, requests := two.mark(), s.count()
 		other.close()
 		s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/"))

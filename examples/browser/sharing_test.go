@@ -19,6 +19,7 @@ func TestOpenAndRefuse(t *testing.T) {
 		s := start(t, name, time.Minute)
 		one, two := s.user("1").edit("a"), s.user("2").edit("a")
 		one.until("an offer", func(v view) bool { return v.State == "free" && v.ReadOnly && v.offers("edit") })
+		one.picture("free")
 
 		one.click("edit")
 		one.keys("Hello")
@@ -27,6 +28,8 @@ func TestOpenAndRefuse(t *testing.T) {
 		if !strings.Contains(v.Sentence, "User 1") || v.offers("edit") || !v.ReadOnly {
 			t.Errorf("the second user sees %v", v)
 		}
+		one.picture("held")
+		two.picture("denied")
 
 		one.click("save")
 		one.until("the save", func(v view) bool { return v.State == "held" && !v.Unsaved })
@@ -101,6 +104,7 @@ func TestTakeover(t *testing.T) {
 			}
 			other.until("the lock", typable)
 			holder.has(text)
+			holder.picture("lost-taken")
 			holder.until("an offer", func(v view) bool { return v.offers("take-over") })
 		}
 		took.check(t, "lost after a takeover")
@@ -191,6 +195,7 @@ func TestListPage(t *testing.T) {
 		one.click("edit")
 		one.until("the lock", typable)
 		list.until("who edits it", shows("denied", "User 1"))
+		list.picture("list")
 		one.click("release")
 		list.until("a free draft", shows("free", ""))
 
