@@ -72,9 +72,7 @@ func TestToldOfRelease(t *testing.T) {
 			released := s.answered(requests, 1, of("1", "DELETE", "/api/lock/a/"))
 			free := two.after(mark, "the lock to be free", is("free"))
 			took = append(took, free.time().Sub(released.answered))
-			if !free.offers("edit") {
-				free = two.until("an offer", func(v view) bool { return v.offers("edit") })
-			}
+			two.until("an offer", func(v view) bool { return v.offers("edit") })
 		}
 		took.check(t, "free after a release")
 	})
