@@ -297,7 +297,13 @@ func (p *tab) cached(before, v view) {
 func (p *tab) click(id string) {
 	p.t.Helper()
 	p.until("the button "+id, func(v view) bool { return v.offers(id) })
-	p.do(chromedp.Click(chromedp.CSS("#" + id)))
+	middle := evaluate[[2]float64](p, `(() => {
+		const button = document.getElementById("`+id+`");
+		button.scrollIntoView({ block: "nearest" });
+		const { x, y, width, height } = button.getBoundingClientRect();
+		return [x + width / 2, y + height / 2];
+	})()`)
+	p.do(chromedp.MouseClickXY(middle[0], middle[1]))
 }
 
 // keys types at the end of the text, key by key.
@@ -310,7 +316,8 @@ func (p *tab) keys(text string) {
 // press presses the keys whether the page takes them or not.
 func (p *tab) press(text string) {
 	p.t.Helper()
-	p.do(chromedp.SendKeys(chromedp.CSS("#text"), text))
+	evaluate[chromedp.Void](p, `document.getElementById("text").focus()`)
+	p.do(chromedp.KeyEvent(text))
 }
 
 // mark is a place in the list of views.
