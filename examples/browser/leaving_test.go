@@ -155,7 +155,7 @@ func TestBackForward(t *testing.T) {
 // Two tabs of one user hold the lock together; closing one leaves it to the other.
 func TestTwoTabs(t *testing.T) {
 	each(t, func(t *testing.T, name string) {
-		s := start(t, name, time.Minute)
+		s := start(t, name, 12*time.Second)
 		first := s.user("1")
 		one, two := first.begin("a"), s.user("2").edit("a")
 		two.until("a refusal", is("denied"))

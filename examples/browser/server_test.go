@@ -152,6 +152,7 @@ func (s *server) comeBack(user, uid string, other *tab, round func()) {
 		back := s.answered(requests, 1, of(user, "POST", "/api/lock/"+uid+"/"))
 		if away := back.arrived.Sub(left.arrived); away > linger {
 			s.t.Logf("away for %v", away)
+			other.reload() // so that no answer from before is under way to it
 			continue
 		}
 		other.never(mark, "free", "nobody", "idle")
