@@ -12,6 +12,7 @@ import (
 type Mutex struct {
 	locker  *Locker
 	uid     string
+	key     string
 	ttl     time.Duration
 	user    User
 	session string
@@ -24,6 +25,7 @@ type Mutex struct {
 func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
 	m := &Mutex{locker: l, uid: uid, ttl: ttl, user: user}
 	if m.invalid = ValidateUID(uid); m.invalid == nil {
+		m.key = l.key(uid)
 		m.invalid = validateTTL(ttl)
 	}
 	if m.invalid == nil {
@@ -261,7 +263,7 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 // answer is what the operation says: from a plain read where that is enough, else from its script.
 func (m *Mutex) answer(ctx context.Context, sc *script, fence int64, mode int, about Event) (r reply, again bool, err error) {
 	if sc == checkScript && mode&modeAcquire == 0 && m.locker.reads {
-		v, err := m.locker.look(ctx, m.locker.newRead(sc, m.locker.key(m.uid)), about, m.session)
+		v, err := m.locker.look(ctx, m.locker.newRead(sc, m.key), about, m.session)
 		if err != nil {
 			return reply{}, false, err
 		}
@@ -274,7 +276,7 @@ func (m *Mutex) answer(ctx context.Context, sc *script, fence int64, mode int, a
 
 // call is the operation for this resource and user.
 func (m *Mutex) call(sc *script, fence int64, mode int) *call {
-	c := m.locker.newCall(sc, m.locker.key(m.uid))
+	c := m.locker.newCall(sc, m.key)
 	c.owner, c.name, c.session = m.user.ID.owner(), m.user.displayName(), m.session
 	c.duration, c.fence, c.mode = m.ttl.Microseconds(), fence, mode
 	return c
