@@ -25,7 +25,9 @@ import (
 // Why not go-redis's AutoPipeline: see the package's documentation.
 
 const (
-	batchDelay = 100 * time.Microsecond
+	// batchDelay is several round trips to a Redis nearby, so that batches wait for each other and grow, and a
+	// tenth of one to a distant Redis.
+	batchDelay = 250 * time.Microsecond
 	// maxBatches are under way at a time, each on a connection of its own. More would make smaller batches.
 	maxBatches = 8
 	// maxBatch bounds the calls of a batch, and so for how long one batch keeps Redis and a connection.

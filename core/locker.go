@@ -120,7 +120,8 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 			return nil, err
 		}
 	}
-	states, about := make([]Status, len(uids)), Event{UID: uids[0]}
+	start, about := time.Now(), Event{UID: uids[0]}
+	states := make([]Status, len(uids))
 	calls := make([]*call, len(uids))
 	undecided := make([]int, 0, len(uids)) // left to the script
 	for i, uid := range uids {
@@ -131,7 +132,7 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 		}
 	}
 	if l.reads {
-		if _, err := l.run(ctx, about, calls); err != nil {
+		if _, err := l.run(ctx, start, about, calls); err != nil {
 			return nil, err
 		}
 		for i, c := range calls {
@@ -152,7 +153,7 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 	for _, i := range undecided {
 		calls = append(calls, l.newCall(statusScript, l.key(uids[i])))
 	}
-	if _, err := l.run(ctx, about, calls); err != nil {
+	if _, err := l.run(ctx, start, about, calls); err != nil {
 		return nil, err
 	}
 	for j, i := range undecided {
@@ -166,8 +167,8 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 }
 
 // ask carries one script out and parses what it says.
-func (l *Locker) ask(ctx context.Context, c *call, about Event) (r reply, again bool, err error) {
-	if again, err = l.run(ctx, about, c.alone[:]); err != nil {
+func (l *Locker) ask(ctx context.Context, start time.Time, c *call, about Event) (r reply, again bool, err error) {
+	if again, err = l.run(ctx, start, about, c.alone[:]); err != nil {
 		return reply{}, again, err
 	}
 	r, err = l.replyOf(ctx, c, about)
@@ -184,13 +185,13 @@ func (l *Locker) replyOf(ctx context.Context, c *call, about Event) (reply, erro
 	return r, nil
 }
 
-// run carries calls of one operation out. about carries what the event of a failure says besides.
-func (l *Locker) run(ctx context.Context, about Event, calls []*call) (again bool, err error) {
+// run carries calls of one operation out, which began at start: its time limit holds for all its round
+// trips together. about carries what the event of a failure says besides.
+func (l *Locker) run(ctx context.Context, start time.Time, about Event, calls []*call) (again bool, err error) {
 	if l.closed.Load() {
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
 	}
-	start := time.Now()
-	again, err = l.store.run(ctx, calls)
+	again, err = l.store.run(ctx, start, calls)
 	if err != nil {
 		about.Duration = time.Since(start)
 		return again, l.failed(ctx, calls[0].script, about, err)

@@ -173,7 +173,7 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	ctx = context.WithoutCancel(ctx)
 	c := m.call(releaseScript, options.Fence, 0)
 	c.duration = linger.Microseconds()
-	r, _, err := m.locker.ask(ctx, c, event)
+	r, _, err := m.locker.ask(ctx, start, c, event)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 		return nil, m.invalid
 	}
 	start, event := time.Now(), m.event()
-	r, again, err := m.answer(ctx, sc, fence, mode, event)
+	r, again, err := m.answer(ctx, start, sc, fence, mode, event)
 	if err != nil {
 		return nil, err
 	}
@@ -261,9 +261,9 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 }
 
 // answer is what the operation says: from a plain read where that is enough, else from its script.
-func (m *Mutex) answer(ctx context.Context, sc *script, fence int64, mode int, about Event) (r reply, again bool, err error) {
+func (m *Mutex) answer(ctx context.Context, start time.Time, sc *script, fence int64, mode int, about Event) (r reply, again bool, err error) {
 	if sc == checkScript && mode&modeAcquire == 0 && m.locker.reads {
-		v, err := m.locker.look(ctx, m.locker.newRead(sc, m.key), about, m.session)
+		v, err := m.locker.look(ctx, start, m.locker.newRead(sc, m.key), about, m.session)
 		if err != nil {
 			return reply{}, false, err
 		}
@@ -271,7 +271,7 @@ func (m *Mutex) answer(ctx context.Context, sc *script, fence int64, mode int, a
 			return reply{outcome: outcome, value: v}, false, nil
 		}
 	}
-	return m.locker.ask(ctx, m.call(sc, fence, mode), about)
+	return m.locker.ask(ctx, start, m.call(sc, fence, mode), about)
 }
 
 // call is the operation for this resource and user.

@@ -50,8 +50,8 @@ func (v *value) check(m *Mutex, fence int64, renew bool) (outcome, bool) {
 }
 
 // look reads one key.
-func (l *Locker) look(ctx context.Context, c *call, about Event, session string) (value, error) {
-	if _, err := l.run(ctx, about, c.alone[:]); err != nil {
+func (l *Locker) look(ctx context.Context, start time.Time, c *call, about Event, session string) (value, error) {
+	if _, err := l.run(ctx, start, about, c.alone[:]); err != nil {
 		return value{}, err
 	}
 	return l.valueOf(ctx, c, about, session)

@@ -58,10 +58,10 @@ func newStore(client Client, timeout time.Duration, batching bool) *store {
 	return s
 }
 
-// run gets the calls' replies in one round trip (one a node in a cluster). again tells that one was sent
-// more than once.
-func (s *store) run(ctx context.Context, calls []*call) (again bool, err error) {
-	limit := time.Now().Add(s.timeout)
+// run gets the calls' replies in one round trip (one a node in a cluster), within the time limit that runs
+// from start. again tells that one was sent more than once.
+func (s *store) run(ctx context.Context, start time.Time, calls []*call) (again bool, err error) {
+	limit := start.Add(s.timeout)
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
 		err = s.attempt(ctx, limit, calls, attempt == 1)
