@@ -38,8 +38,8 @@ import (
 // A plain read takes effect when the value is read, between the call and its return; it changes nothing, so
 // that its sendings need not be told apart. What it says of time is as of a second moment, the TIME that
 // ends its batch: the durations, which sessions are live and whether a renewal is due. A lock that it calls
-// held was held at both; one that it calls free was so at the read, and at the second moment for longer
-// than the engine's time limit.
+// held was held at both; one that it calls free was so at the read, and to a check only if by the second
+// moment it had been for longer than the engine's time limit.
 
 // event is one operation of a history: an attempt to apply it.
 type event struct {
@@ -109,8 +109,9 @@ func (s *sendings) begin() (end func(error)) {
 type sendingsKey struct{}
 
 // observer is a hook that notes each sending of a script. In a batch the context is not the caller's, so
-// the user has another name in each operation, and it is by this that a script is known. (A status has no
-// user, and changes nothing: where its context does not tell, its script counts as a plain read.)
+// the user has another name in each operation, and it is by this that a script is known. A status has no
+// user: where its context does not tell, its script counts as a plain read, to which the same answer is
+// allowed.
 type observer struct {
 	named   sync.Map     // *sendings by the user's name
 	batches atomic.Int64 // that carried more than one call
@@ -311,7 +312,7 @@ func (w *world) look(i input, read instant) answer {
 	later := &change{world: w, op: i.op, live: live}
 	switch {
 	case a.Verdict == Free || a.Verdict == NotHeld:
-		if len(lapsed) > 0 {
+		if len(lapsed) > 0 && op.Kind == Check { // a status may be a script's answer
 			w.require(w.latest(lapsed).end, now, -timeout.Microseconds()-1)
 		}
 	case len(live) == 0:
