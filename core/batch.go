@@ -72,6 +72,7 @@ func (b *batcher) do(ctx context.Context, limit time.Time, c *call) error {
 	w := &c.waiting
 	w.state.Store(queued)
 	b.queue = append(b.queue, c)
+	b.store.calls.Add(1) // until its batch has returned, also when the caller is gone
 	if len(b.queue) == 1 {
 		b.delay.Reset(batchDelay)
 	}
@@ -120,12 +121,13 @@ func (b *batcher) flush() {
 		batch := b.queue[:n:n]
 		b.queue = append(make([]*call, 0, n), b.queue[n:]...)
 		b.under++
-		b.store.calls.Go(func() { b.send(batch) })
+		go b.send(batch)
 	}
 }
 
 // send carries a batch out.
 func (b *batcher) send(batch []*call) {
+	defer b.store.calls.Add(-len(batch))
 	calls := batch[:0]
 	for _, c := range batch {
 		if c.waiting.state.CompareAndSwap(queued, sent) {

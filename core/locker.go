@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -51,7 +50,6 @@ type Locker struct {
 	maxLocks  int
 	reads     bool // looks without a script, see read.go
 	onEvent   func(context.Context, Event)
-	closed    atomic.Bool
 }
 
 // New returns a Locker on client, which stays the caller's to close. A nil client or an option out of
@@ -103,7 +101,7 @@ func (l *Locker) EndWaits() { l.hub.end() }
 // calls under way, at most for the time limit. It does not close the client.
 func (l *Locker) Close() error {
 	l.hub.end()
-	l.closed.Store(true)
+	l.store.refuse()
 	ctx, cancel := context.WithTimeout(context.Background(), l.store.timeout)
 	defer cancel()
 	return errors.Join(l.hub.close(ctx), l.store.close(ctx))
@@ -186,11 +184,11 @@ func (l *Locker) replyOf(ctx context.Context, c *call, about Event) (reply, erro
 
 // run carries calls of one operation out. about carries what the event of a failure says besides.
 func (l *Locker) run(ctx context.Context, about Event, calls []*call) (again bool, err error) {
-	if l.closed.Load() {
-		return false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
-	}
 	start := time.Now()
 	again, err = l.store.run(ctx, calls)
+	if errors.Is(err, ErrClosed) {
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	if err != nil {
 		about.Duration = time.Since(start)
 		return again, l.failed(ctx, calls[0].script, about, err)
