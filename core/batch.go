@@ -19,6 +19,8 @@ import (
 //     call's own, decided in store.go as if it had gone by itself; and every call is sent after it was made,
 //     so that what it reads is as fresh.
 //   - A batch ends within the time limit, and then its place is free again, even if the client hangs.
+//   - A batch has one server. Over the nodes of a cluster a pipeline ends with the slowest, and one master
+//     that hangs would fail the calls for all others: there every call goes by itself.
 //
 // Why not go-redis's AutoPipeline: examples/bench measures both. See the package's documentation.
 

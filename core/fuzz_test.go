@@ -1,6 +1,7 @@
 package core
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/editlock/editlock/core/embedded"
 )
 
 // FuzzKey shows that the key codec is injective, by decoding it, and that a uid cannot break the hash
@@ -71,6 +74,119 @@ func FuzzParseReply(f *testing.F) {
 			r.held/time.Microsecond, r.left/time.Microsecond, len(owner), len(previous), owner, previous, r.name))
 		if err != nil || again != r {
 			t.Fatalf("%q: %+v comes back as %+v, %v", text, r, again, err)
+		}
+	})
+}
+
+// FuzzPlainRead: what a plain read decides is what the script decides on the same value at the same time.
+// The value is what random operations leave behind, or, if there is one, the text. On a value that the
+// script does not know, nothing is decided.
+func FuzzPlainRead(f *testing.F) {
+	for _, text := range []string{
+		" ", "\n\n\n", "7 5 u=9\ni1\nAnn", "7 5 u=9007199254740991\ni1\nAnn\n", "7 5 u=9007199254740992\ni1\nAnn\n",
+		"7 5  u=9007199254740991\ni1\nAnn\n", "7 5 %=9007199254740991\ni1\nAnn\n", "7 5 u=-1\ni1\nAnn\n", "-7 5 u=9\ni1\nAnn\n",
+		"7 u=9007199254740991\ni1\nAnn\n", "7 5 u\ni1\nAnn\n", "7 5 =9007199254740991\ni1\nAnn\n", "7 5 u=9\nx1\nAnn\n",
+		"7 5 c=9007199254740991 l=1\ni1\nAnn\ns i1\t9\n", "x", "7 5 u=9e15\ni1\nAnn\n", "7 5 u=9007199254740991\n\n\n",
+		"+7 5 u=9007199254740991\ni1\nAnn\n", "7 5 u=9007199254740991\r\ni1\nAnn\n", "7\t5 u=9007199254740991\ni1\nAnn\n",
+	} {
+		f.Add([]byte{}, text, uint8(0), uint8(0))
+	}
+	for query := range uint8(48) {
+		f.Add([]byte{0, 0x40, 0x13, 0x61, 0x05, 0x22}, "", query, query)
+		f.Add([]byte{0x10, 0x31, 0x22, 0x43}, "", query, query/5)
+		f.Add([]byte{0x81, 0x99, 0xa2}, "", query, query/7)
+	}
+	server, err := embedded.Start()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(server.Close)
+	client := server.Client(0)
+	f.Cleanup(func() { _ = client.Close() })
+	locker, err := New(client, Options{OnEvent: func(context.Context, Event) {}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		if err := locker.Close(); err != nil {
+			f.Error(err)
+		}
+	})
+	const ttl, uid = 9 * time.Second, "d"
+	users := []User{{ID: ID(1), Name: "Ann"}, {ID: ID("1"), Name: "B\no\\b"}}
+	sessions := []string{"", "s", "s-2", "T_3"}
+	pauses := []time.Duration{0, time.Microsecond, 500 * time.Millisecond, time.Second, time.Second + time.Microsecond,
+		ttl/3 - time.Microsecond, ttl / 3, ttl - time.Microsecond, ttl}
+	mutex := func(n uint8) *Mutex {
+		m := locker.Mutex(uid, ttl, users[n%2])
+		if session := sessions[n/2%4]; session != "" {
+			m = m.WithSession(session)
+		}
+		return m
+	}
+	key := locker.key(uid)
+	f.Fuzz(func(t *testing.T, operations []byte, text string, query, pause uint8) {
+		ctx := t.Context()
+		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		pass := func(n uint8) {
+			now = now.Add(pauses[int(n)%len(pauses)])
+			server.SetTime(now)
+		}
+		if err := client.FlushAll(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		server.SetTime(now)
+		for _, b := range operations[:min(len(operations), 8)] {
+			m := mutex(b)
+			// An error is an answer here: the lock is another's, the session has ended.
+			switch b >> 3 & 3 {
+			case 0, 1:
+				_, _ = m.Acquire(ctx)
+			case 2:
+				_ = m.Release(ctx)
+			default:
+				_ = m.ReleaseWith(ctx, ReleaseOptions{Linger: time.Second})
+			}
+			pass(b >> 5)
+		}
+		pass(pause)
+		if text != "" {
+			if err := client.Set(ctx, key, text, time.Hour).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		m, renew := mutex(query), query&8 != 0
+		v, err := locker.look(ctx, locker.newRead(checkScript, key), Event{}, m.session)
+		if err != nil {
+			if text == "" {
+				t.Fatal(err)
+			}
+			return // what the engine did not write
+		}
+		fence := []int64{0, v.fence, v.fence + 1}[query>>4%3]
+		mode := 0
+		if renew {
+			mode = modeRenew
+		}
+		// The status comes first: a check may renew.
+		state, _, err := locker.ask(ctx, locker.newCall(statusScript, key), Event{})
+		if err != nil || !v.uncertain(locker.store.timeout) && v.status(uid) != state.status(uid) {
+			t.Fatalf("%q: status %+v, want %+v, %v", text, v.status(uid), state.status(uid), err)
+		}
+		want, _, err := locker.ask(ctx, m.call(checkScript, fence, mode), Event{})
+		if err != nil {
+			t.Fatalf("%q: the script fails: %v", text, err)
+		}
+		got, known := v.check(m, fence, renew)
+		if !known {
+			if want.outcome != outcomeFree && want.outcome != outcomeRenewed {
+				t.Fatalf("%q: left to the script, which says %+v", text, want)
+			}
+			return
+		}
+		if v.outcome = got; v.reply != want {
+			t.Fatalf("%q: %+v, want %+v", text, v.reply, want)
 		}
 	})
 }

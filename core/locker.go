@@ -24,8 +24,8 @@ type Options struct {
 	// Default: no cap.
 	MaxLocksPerUser int
 	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a
-	// pipeline, and then the context that the client's hooks see is not the caller's. Optional.
-	// Default: false.
+	// pipeline where the client is a *redis.Client, and then the context that its hooks see is not the
+	// caller's. Optional. Default: false.
 	NoBatching bool
 	// OnEvent is told what happened; see Event. Optional. Default: failures of the store are logged
 	// through slog.Default, the rest is not.
@@ -81,12 +81,12 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, fmt.Errorf("%w: MaxLocksPerUser %d is negative", ErrInvalidOptions, options.MaxLocksPerUser)
 	}
 	l := &Locker{
-		store:     newStore(client, options.Timeout, !options.NoBatching),
+		store:     newStore(client, options.Timeout, !options.NoBatching && hasOneServer(client)),
 		prefix:    options.Prefix,
 		channel:   options.Prefix + "changes",
 		retention: options.Retention,
 		maxLocks:  options.MaxLocksPerUser,
-		reads:     readsPlainly(client),
+		reads:     hasOneServer(client),
 		onEvent:   options.OnEvent,
 	}
 	l.hub = newHub(l)

@@ -25,7 +25,9 @@ import (
 //
 // On a cluster, and on a client that the engine does not know, TIME may come from another server than the
 // value. There the scripts answer everything.
-func readsPlainly(client Client) bool {
+
+// hasOneServer tells whether everything goes to one server at a time.
+func hasOneServer(client Client) bool {
 	_, ok := client.(*redis.Client)
 	return ok
 }
@@ -43,9 +45,6 @@ var errMalformedValue = errors.New("malformed value")
 // parseValue reads the first three lines of what hold.lua writes. session is the one for which a check asks.
 func parseValue(text string, now int64, session string) (value, error) {
 	v := value{now: now}
-	if text == "" {
-		return v, nil
-	}
 	numbers, rest, ok1 := strings.Cut(text, "\n")
 	owner, rest, ok2 := strings.Cut(rest, "\n")
 	name, _, ok3 := strings.Cut(rest, "\n")
@@ -66,7 +65,7 @@ func parseValue(text string, now int64, session string) (value, error) {
 		claim, claims, _ = strings.Cut(claims, " ")
 		claim, at, _ := strings.Cut(claim, "=")
 		end, err := parseWhole(at)
-		if err != nil || claim == "" {
+		if err != nil || !isClaim(claim) {
 			return value{}, errMalformedValue
 		}
 		last = max(last, end)
@@ -93,6 +92,10 @@ func parseValue(text string, now int64, session string) (value, error) {
 		v.renewal = latest
 	}
 	return v, nil
+}
+
+func isClaim(name string) bool {
+	return name == "u" || name == "l" || name != "" && name[0] == 'c' && ValidateSession(name[1:]) == nil
 }
 
 // uncertain tells that the lock ended so lately that it may have been renewed since the value was read.
@@ -126,7 +129,10 @@ func (l *Locker) look(ctx context.Context, c *call, about Event, session string)
 
 // valueOf parses what a read has found, and ends its use.
 func (l *Locker) valueOf(ctx context.Context, c *call, about Event, session string) (value, error) {
-	v, err := parseValue(c.Val(), c.now, session)
+	v, err := value{now: c.now}, error(nil)
+	if c.Err() == nil { // the key exists
+		v, err = parseValue(c.Val(), c.now, session)
+	}
 	if err != nil {
 		return v, l.failed(ctx, c.script, about, err)
 	}
