@@ -276,7 +276,7 @@ func caught(t *testing.T, way way, hook redis.Hook, limit int) (events []event, 
 	return nil, info, false
 }
 
-// TestMutantsAreCaught takes less than a second.
+// TestMutantsAreCaught takes a few seconds.
 func TestMutantsAreCaught(t *testing.T) {
 	for _, way := range ways {
 		t.Run("but not the engine itself: "+way.name, func(t *testing.T) {
