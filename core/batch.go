@@ -21,6 +21,8 @@ import (
 //   - A batch ends when the time limit of its oldest call does, even if the client hangs, and then its place
 //     is free. Whoever waits for a place is younger, so nobody waits beyond a time limit, without a timer for
 //     each; and calls much younger than the oldest go with another batch, lest they be cut short with it.
+//   - A batch has one server. Over the nodes of a cluster a pipeline ends with the slowest, and one master
+//     that hangs would fail the calls for all others: there every call goes by itself.
 //
 // Why not go-redis's AutoPipeline: see the package's documentation.
 
@@ -78,6 +80,7 @@ func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error 
 	w.limit = limit
 	w.state.Store(queued)
 	b.queue = append(b.queue, c)
+	b.store.calls.Add(1) // until its batch has returned, also when the caller is gone
 	if len(b.queue) == 1 {
 		b.delay.Reset(batchDelay)
 	}
@@ -120,12 +123,13 @@ func (b *batcher) flush() {
 		batch := b.queue[:n:n]
 		b.queue = append(make([]*call, 0, n), b.queue[n:]...)
 		b.under++
-		b.store.calls.Go(func() { b.send(batch) })
+		go b.send(batch)
 	}
 }
 
 // send carries a batch out.
 func (b *batcher) send(batch []*call) {
+	defer b.store.calls.Add(-len(batch))
 	calls := batch[:0]
 	for _, c := range batch {
 		if c.waiting.state.CompareAndSwap(queued, sent) {

@@ -4,7 +4,6 @@ package core_test
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"strings"
@@ -179,11 +178,6 @@ func (tr *traffic) checkFences(t *testing.T) (falls int) {
 		d.mu.Unlock()
 	}
 	return falls
-}
-
-// lockKey is where the engine keeps a resource.
-func lockKey(uid string) string {
-	return core.DefaultPrefix + "{" + base64.RawURLEncoding.EncodeToString([]byte(uid)) + "}"
 }
 
 // everyKeyEnds looks at all keys of a server.
@@ -406,6 +400,140 @@ func TestLocksSurviveTheFailoversOfACluster(t *testing.T) {
 				everyKeyEnds(t, cluster.MasterOf(lockKey("kept")))
 			})
 		}
+		t.Run("many callers", func(t *testing.T) {
+			crowdedCluster(t, cluster, locker, cluster.MasterOf(lockKey("kept")))
+		})
+	})
+}
+
+// crowd is many callers on many documents at the same time, so that they meet on every node. Each
+// is told of its own document and users, or the test fails.
+type crowd struct {
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	mu     sync.Mutex
+	calls  map[string]int
+	failed map[string]error // the last, by document
+}
+
+func startCrowd(t *testing.T, locker *core.Locker, uids []string) *crowd {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &crowd{cancel: cancel, calls: make(map[string]int), failed: make(map[string]error)}
+	t.Cleanup(c.stop)
+	for _, uid := range uids {
+		for i := range 3 {
+			user := core.User{ID: core.ID(fmt.Sprint(uid, " ", i)), Name: uid}
+			mutex := locker.Mutex(uid, time.Duration(i+1)*time.Hour, user)
+			c.done.Go(func() {
+				for ctx.Err() == nil {
+					err := c.call(ctx, t, uid, mutex, user)
+					if ctx.Err() == nil {
+						c.told(uid, err)
+					}
+				}
+			})
+		}
+	}
+	return c
+}
+
+func (c *crowd) call(ctx context.Context, t *testing.T, uid string, mutex *core.Mutex, user core.User) error {
+	lock, err := mutex.Acquire(ctx)
+	var locked *core.ResourceLocked
+	switch {
+	case errors.As(err, &locked):
+		if locked.UID != uid || locked.User.Name != uid || locked.User == user {
+			t.Errorf("%v is told of %+v", user.ID, locked.Status)
+		}
+		return nil
+	case err != nil:
+		return err
+	case lock.UID != uid || lock.User != user:
+		t.Errorf("%v is granted %+v", user.ID, lock)
+	}
+	if again, err := mutex.Check(ctx, core.CheckOptions{Fence: lock.Fence}); err != nil {
+		return err
+	} else if again.Fence != lock.Fence || again.ExpiresIn > lock.ExpiresIn {
+		t.Errorf("%v holds %+v and is told of %+v", user.ID, lock, again)
+	}
+	return mutex.Release(ctx)
+}
+
+func (c *crowd) told(uid string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[uid]++
+	// Between a master's end and the election, no node answers.
+	if err != nil && !strings.Contains(err.Error(), "CLUSTERDOWN") {
+		c.failed[uid] = err
+	}
+}
+
+func (c *crowd) stop() {
+	c.cancel()
+	c.done.Wait()
+}
+
+// goesOn waits until each document was called for, and reports those that failed.
+func (c *crowd) goesOn(t *testing.T, uids []string) {
+	t.Helper()
+	c.mu.Lock()
+	clear(c.calls)
+	c.mu.Unlock()
+	within(t, 20*time.Second, "the crowd", func() error {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, uid := range uids {
+			if c.calls[uid] < 10 {
+				return fmt.Errorf("%s: %d calls", uid, c.calls[uid])
+			}
+		}
+		return nil
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, uid := range uids {
+		if err := c.failed[uid]; err != nil {
+			t.Errorf("%s: %v", uid, err)
+		}
+	}
+}
+
+func crowdedCluster(t *testing.T, cluster *redistest.Cluster, locker *core.Locker, first *redistest.Server) {
+	var here, there []string // on the first master, and on others
+	for i := 0; len(here) < 3 || len(there) < 3; i++ {
+		if uid := fmt.Sprint("crowd", i); cluster.MasterOf(lockKey(uid)) == first {
+			here = append(here, uid)
+		} else {
+			there = append(there, uid)
+		}
+	}
+	t.Run("and a slot migrates", func(t *testing.T) {
+		to := cluster.MasterOf(lockKey(there[0]))
+		all := append(append([]string{}, here[1:]...), there...)
+		c := startCrowd(t, locker, all)
+		c.goesOn(t, all)
+		for _, uid := range []string{here[0], here[1]} { // one that is new while its slot migrates (ASK), and one that is there
+			slot := cluster.Slot(lockKey(uid))
+			cluster.MoveSlot(t.Context(), slot, first, to, func() {
+				if uid == here[0] {
+					late := startCrowd(t, locker, here[:1])
+					late.goesOn(t, here[:1])
+				}
+				c.goesOn(t, all)
+			})
+			c.goesOn(t, all)
+			cluster.MoveSlot(t.Context(), slot, to, first, nil)
+		}
+		c.goesOn(t, all)
+	})
+	t.Run("and a master stops", func(t *testing.T) {
+		c := startCrowd(t, locker, append(append([]string{}, here...), there...))
+		c.goesOn(t, there)
+		first.Pause()
+		defer first.Resume()
+		c.goesOn(t, there)
 	})
 }
 

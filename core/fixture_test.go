@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"encoding/base64"
 	"sync"
 	"testing"
 	"time"
@@ -104,6 +105,11 @@ func onBoth(t *testing.T, test func(t *testing.T, f *fixture)) {
 		t.Parallel()
 		test(t, onRedis(t))
 	})
+}
+
+// lockKey is where the engine keeps a resource.
+func lockKey(uid string) string {
+	return core.DefaultPrefix + "{" + base64.RawURLEncoding.EncodeToString([]byte(uid)) + "}"
 }
 
 func must(t *testing.T) func(*core.Lock, error) *core.Lock {

@@ -1,13 +1,15 @@
 package core
 
 import (
+	"context"
 	"encoding/base64"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/editlock/editlock/core/embedded"
 )
 
 // FuzzKey shows that the key codec is injective, by decoding it, and that a uid cannot break the hash
@@ -50,11 +52,12 @@ func FuzzValidateUID(f *testing.F) {
 }
 
 // FuzzParseReply: whatever Redis or somebody in between says, the parser neither panics nor lets numbers
-// out of their range through; and what a script can say comes back as it was.
+// out of their range through.
 func FuzzParseReply(f *testing.F) {
 	for _, text := range []string{
-		"", " ", "acquired 1790000000000000 1 0 60000000 2 0 i1Ann", "locked 1 0 5 5 3 0 s a b c", "status 0 0 0 0 0 0 ",
-		"taken 9 0 0 9 2 3 i1sb Name", "held 1 2 3 4 99 99 i1", "held 1 2 3 4 -1 0 i1", "x 99999999999999999999 0 0 0 0 0 ",
+		"", " ", "status 1790000000 1\n", "acquired 1790000000 000001\n7 5 u=1790000060000000\ni1\nAnn\n",
+		"taken 1790000000 1\n9 5 cs=1790000060000000 l=1790000000000009\nsb c\nName\\:\ni1",
+		"locked 1790000000 1\n9 5\ni1\n\n", "held 9007199254 999999\n9 5 u=9007199254740991\ni1\n\n", "x 99999999999999999999 0\n",
 	} {
 		f.Add(text)
 	}
@@ -63,14 +66,128 @@ func FuzzParseReply(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if r.fence < 0 || r.fence > MaxFence || r.sessions < 0 || r.held < 0 || r.left < 0 {
+		if r.outcome == "" || r.now < 0 || r.fence < 0 || r.fence > MaxFence || r.sessions < 0 || r.held < 0 || r.left < 0 ||
+			r.left > 0 && r.ended > 0 || r.left == 0 && r.sessions > 0 || r.renewal != 0 && r.renewal <= r.now {
 			t.Fatalf("%q: %+v", text, r)
 		}
-		owner, previous := r.owner.owner(), r.previous.owner()
-		again, err := parseReply(fmt.Sprintf("%s %d %d %d %d %d %d %s%s%s", r.outcome, r.fence, r.sessions,
-			r.held/time.Microsecond, r.left/time.Microsecond, len(owner), len(previous), owner, previous, r.name))
-		if err != nil || again != r {
-			t.Fatalf("%q: %+v comes back as %+v, %v", text, r, again, err)
+		for _, id := range []UserID{r.owner, r.previous} {
+			if again, err := parseOwner(id.owner()); err != nil || again != id {
+				t.Fatalf("%q: owner %q comes back as %q, %v", text, id, again, err)
+			}
+		}
+	})
+}
+
+// FuzzPlainRead: what a plain read decides is what the script decides on the same value at the same time.
+// The value is what random operations leave behind, or, if there is one, the text. On a value that the
+// script does not know, nothing is decided.
+func FuzzPlainRead(f *testing.F) {
+	for _, text := range []string{
+		" ", "\n\n\n", "7 5 u=9\ni1\nAnn", "7 5 u=9007199254740991\ni1\nAnn\n", "7 5 u=9007199254740992\ni1\nAnn\n",
+		"7 5  u=9007199254740991\ni1\nAnn\n", "7 5 %=9007199254740991\ni1\nAnn\n", "7 5 u=-1\ni1\nAnn\n", "-7 5 u=9\ni1\nAnn\n",
+		"7 u=9007199254740991\ni1\nAnn\n", "7 5 u\ni1\nAnn\n", "7 5 =9007199254740991\ni1\nAnn\n", "7 5 u=9\nx1\nAnn\n",
+		"7 5 c=9007199254740991 l=1\ni1\nAnn\ns i1\t9\n", "x", "7 5 u=9e15\ni1\nAnn\n", "7 5 u=9007199254740991\n\n\n",
+		"+7 5 u=9007199254740991\ni1\nAnn\n", "7 5 u=9007199254740991\r\ni1\nAnn\n", "7\t5 u=9007199254740991\ni1\nAnn\n",
+	} {
+		f.Add([]byte{}, text, uint8(0), uint8(0))
+	}
+	for query := range uint8(48) {
+		f.Add([]byte{0, 0x40, 0x13, 0x61, 0x05, 0x22}, "", query, query)
+		f.Add([]byte{0x10, 0x31, 0x22, 0x43}, "", query, query/5)
+		f.Add([]byte{0x81, 0x99, 0xa2}, "", query, query/7)
+	}
+	server, err := embedded.Start()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(server.Close)
+	client := server.Client(0)
+	f.Cleanup(func() { _ = client.Close() })
+	locker, err := New(client, Options{OnEvent: func(context.Context, Event) {}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() {
+		if err := locker.Close(); err != nil {
+			f.Error(err)
+		}
+	})
+	const ttl, uid = 9 * time.Second, "d"
+	users := []User{{ID: ID(1), Name: "Ann"}, {ID: ID("1"), Name: "B\no\\b"}}
+	sessions := []string{"", "s", "s-2", "T_3"}
+	pauses := []time.Duration{0, time.Microsecond, 500 * time.Millisecond, time.Second, time.Second + time.Microsecond,
+		ttl/3 - time.Microsecond, ttl / 3, ttl - time.Microsecond, ttl}
+	mutex := func(n uint8) *Mutex {
+		m := locker.Mutex(uid, ttl, users[n%2])
+		if session := sessions[n/2%4]; session != "" {
+			m = m.WithSession(session)
+		}
+		return m
+	}
+	key := locker.key(uid)
+	f.Fuzz(func(t *testing.T, operations []byte, text string, query, pause uint8) {
+		ctx := t.Context()
+		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		pass := func(n uint8) {
+			now = now.Add(pauses[int(n)%len(pauses)])
+			server.SetTime(now)
+		}
+		if err := client.FlushAll(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
+		server.SetTime(now)
+		for _, b := range operations[:min(len(operations), 8)] {
+			m := mutex(b)
+			// An error is an answer here: the lock is another's, the session has ended.
+			switch b >> 3 & 3 {
+			case 0, 1:
+				_, _ = m.Acquire(ctx)
+			case 2:
+				_ = m.Release(ctx)
+			default:
+				_ = m.ReleaseWith(ctx, ReleaseOptions{Linger: time.Second})
+			}
+			pass(b >> 5)
+		}
+		pass(pause)
+		if text != "" {
+			if err := client.Set(ctx, key, text, time.Hour).Err(); err != nil {
+				t.Fatal(err)
+			}
+		}
+
+		m, renew := mutex(query), query&8 != 0
+		v, err := locker.look(ctx, time.Now(), locker.newRead(checkScript, key), Event{}, m.session)
+		if err != nil {
+			if text == "" {
+				t.Fatal(err)
+			}
+			return // what the engine did not write
+		}
+		fence := []int64{0, v.fence, v.fence + 1}[query>>4%3]
+		mode := 0
+		if renew {
+			mode = modeRenew
+		}
+		// The status comes first: a check may renew.
+		state, _, err := locker.ask(ctx, time.Now(), locker.newCall(statusScript, key), Event{})
+		if err != nil || !v.uncertain(locker.store.timeout) && v.status(uid) != state.status(uid) {
+			t.Fatalf("%q: status %+v, want %+v, %v", text, v.status(uid), state.status(uid), err)
+		}
+		want, _, err := locker.ask(ctx, time.Now(), m.call(checkScript, fence, mode), Event{})
+		if err != nil {
+			t.Fatalf("%q: the script fails: %v", text, err)
+		}
+		got, known := v.check(m, fence, renew)
+		if !known {
+			if want.outcome != outcomeFree && want.outcome != outcomeRenewed {
+				t.Fatalf("%q: left to the script, which says %+v", text, want)
+			}
+			return
+		}
+		want.renewal = v.renewal // the reply of a script does not tell
+		if got != want.outcome || v != want.value {
+			t.Fatalf("%q: %s %+v, want %+v", text, got, v, want)
 		}
 	})
 }

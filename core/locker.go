@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -25,8 +24,8 @@ type Options struct {
 	// Default: no cap.
 	MaxLocksPerUser int
 	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a
-	// pipeline, and then the context that the client's hooks see is not the caller's. Optional.
-	// Default: false.
+	// pipeline where the client is a *redis.Client, and then the context that its hooks see is not the
+	// caller's. Optional. Default: false.
 	NoBatching bool
 	// OnEvent is told what happened; see Event. Optional. Default: failures of the store are logged
 	// through slog.Default, the rest is not.
@@ -51,7 +50,6 @@ type Locker struct {
 	maxLocks  int
 	reads     bool // looks without a script, see read.go
 	onEvent   func(context.Context, Event)
-	closed    atomic.Bool
 }
 
 // New returns a Locker on client, which stays the caller's to close. A nil client or an option out of
@@ -83,12 +81,12 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, fmt.Errorf("%w: MaxLocksPerUser %d is negative", ErrInvalidOptions, options.MaxLocksPerUser)
 	}
 	l := &Locker{
-		store:     newStore(client, options.Timeout, !options.NoBatching),
+		store:     newStore(client, options.Timeout, !options.NoBatching && hasOneServer(client)),
 		prefix:    options.Prefix,
 		channel:   options.Prefix + "changes",
 		retention: options.Retention,
 		maxLocks:  options.MaxLocksPerUser,
-		reads:     readsPlainly(client),
+		reads:     hasOneServer(client),
 		onEvent:   options.OnEvent,
 	}
 	l.hub = newHub(l)
@@ -103,7 +101,7 @@ func (l *Locker) EndWaits() { l.hub.end() }
 // calls under way, at most for the time limit. It does not close the client.
 func (l *Locker) Close() error {
 	l.hub.end()
-	l.closed.Store(true)
+	l.store.refuse()
 	ctx, cancel := context.WithTimeout(context.Background(), l.store.timeout)
 	defer cancel()
 	return errors.Join(l.hub.close(ctx), l.store.close(ctx))
@@ -188,10 +186,10 @@ func (l *Locker) replyOf(ctx context.Context, c *call, about Event) (reply, erro
 // run carries calls of one operation out, which began at start: its time limit holds for all its round
 // trips together. about carries what the event of a failure says besides.
 func (l *Locker) run(ctx context.Context, start time.Time, about Event, calls []*call) (again bool, err error) {
-	if l.closed.Load() {
-		return false, fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
-	}
 	again, err = l.store.run(ctx, start, calls)
+	if errors.Is(err, ErrClosed) {
+		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
 	if err != nil {
 		about.Duration = time.Since(start)
 		return again, l.failed(ctx, calls[0].script, about, err)

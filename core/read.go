@@ -23,7 +23,9 @@ import (
 //
 // On a cluster, and on a client that the engine does not know, TIME may come from another server than the
 // value. There the scripts answer everything.
-func readsPlainly(client Client) bool {
+
+// hasOneServer tells whether everything goes to one server at a time.
+func hasOneServer(client Client) bool {
 	_, ok := client.(*redis.Client)
 	return ok
 }
@@ -59,7 +61,10 @@ func (l *Locker) look(ctx context.Context, start time.Time, c *call, about Event
 
 // valueOf parses what a read has found, and ends its use.
 func (l *Locker) valueOf(ctx context.Context, c *call, about Event, session string) (value, error) {
-	v, _, err := parseValue(c.Val(), c.now, session)
+	v, err := value{now: c.now}, error(nil)
+	if c.Err() == nil { // the key exists
+		v, _, err = parseValue(c.Val(), c.now, session)
+	}
 	if err != nil {
 		return value{}, l.failed(ctx, c.script, about, err)
 	}

@@ -93,7 +93,11 @@ func parseReply(text string) (r reply, err error) {
 		return reply{}, errMalformedReply
 	}
 	r.outcome = outcome(word)
-	if r.value, rest, err = parseValue(rest, s*1_000_000+us, ""); err == nil {
+	r.now = s*1_000_000 + us
+	if rest == "" { // there is no value
+		return r, nil
+	}
+	if r.value, rest, err = parseValue(rest, r.now, ""); err == nil {
 		r.previous, err = parseOwner(rest)
 	}
 	if err != nil {

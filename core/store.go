@@ -42,7 +42,12 @@ type store struct {
 	// poolWait is how long the client waits for a free connection whatever the deadline is.
 	poolWait time.Duration
 	places   chan struct{}
-	calls    sync.WaitGroup
+
+	// calls counts what is under way. Nothing begins to count from zero when closed is set, since close
+	// waits from then on.
+	mu     sync.RWMutex
+	closed bool
+	calls  sync.WaitGroup
 
 	scripts, reads, pipes sync.Pool
 }
@@ -58,9 +63,23 @@ func newStore(client Client, timeout time.Duration, batching bool) *store {
 	return s
 }
 
+// enter counts a call, which the caller takes off s.calls, unless the store is closed.
+func (s *store) enter() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if !s.closed {
+		s.calls.Add(1)
+	}
+	return !s.closed
+}
+
 // run gets the calls' replies in one round trip (one a node in a cluster), within the time limit that runs
-// from start. again tells that one was sent more than once.
+// from start. again tells that one was sent more than once. Errors: ErrClosed, or why there are no replies.
 func (s *store) run(ctx context.Context, start time.Time, calls []*call) (again bool, err error) {
+	if !s.enter() {
+		return false, ErrClosed
+	}
+	defer s.calls.Done()
 	limit := start.Add(s.timeout)
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
@@ -194,6 +213,10 @@ func (c limited) Err() error {
 
 // publish tells whether Redis took the message.
 func (s *store) publish(ctx context.Context, channel, text string) error {
+	if !s.enter() {
+		return ErrClosed
+	}
+	defer s.calls.Done()
 	c := &call{}
 	c.init(redis.NewStringCmd(ctx, "publish", channel, text))
 	return errors.Join(s.exchange(ctx, time.Now().Add(s.timeout), c.alone[:]), c.Err())
@@ -287,10 +310,17 @@ func mayRepeat(err error, repeatable bool) bool {
 		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network))
 }
 
-// close waits for the calls under way until ctx ends.
+// refuse lets no further call begin.
+func (s *store) refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+// close waits for the calls under way until ctx ends, once no further one begins.
 func (s *store) close(ctx context.Context) error {
 	if !returns(ctx, s.calls.Wait) {
-		return fmt.Errorf("editlock: %d calls still wait for the client", len(s.places))
+		return errors.New("editlock: calls still wait for the client")
 	}
 	return nil
 }

@@ -154,6 +154,22 @@ func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 	}
 }
 
+func TestValueThatMakesNoSenseIsNoDecision(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	for _, text := range []string{"", "x", "1 1 u=9007199254740991\ni1\nAnn"} {
+		if err := f.client.Set(t.Context(), lockKey("d"), text, time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if lock, err := f.Mutex("d", time.Minute, ann).Check(t.Context(), core.CheckOptions{}); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%q: check: %+v, %v", text, lock, err)
+		}
+		if states, err := f.Status(t.Context(), "d"); !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%q: status: %+v, %v", text, states, err)
+		}
+	}
+}
+
 func TestCallEndsWithinTheTimeLimitOfAClientThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -26,13 +26,10 @@ type value struct {
 
 var errMalformedValue = errors.New("malformed value")
 
-// parseValue reads the first three lines of a value, and returns the rest. No text is no value. session is
-// the one that a check is about.
+// parseValue reads the first three lines of a value, and returns the rest. session is the one that a check
+// is about.
 func parseValue(text string, now int64, session string) (v value, rest string, err error) {
 	v.now = now
-	if text == "" {
-		return v, "", nil
-	}
 	numbers, rest, ok1 := strings.Cut(text, "\n")
 	owner, rest, ok2 := strings.Cut(rest, "\n")
 	name, rest, ok3 := strings.Cut(rest, "\n")
@@ -53,7 +50,7 @@ func parseValue(text string, now int64, session string) (v value, rest string, e
 		claim, claims, _ = strings.Cut(claims, " ")
 		claim, at, _ := strings.Cut(claim, "=")
 		end, err := parseWhole(at)
-		if err != nil || claim == "" {
+		if err != nil || !isClaim(claim) {
 			return value{}, "", errMalformedValue
 		}
 		last = max(last, end)
@@ -79,6 +76,10 @@ func parseValue(text string, now int64, session string) (v value, rest string, e
 		v.renewal = latest
 	}
 	return v, rest, nil
+}
+
+func isClaim(name string) bool {
+	return name == "u" || name == "l" || name != "" && name[0] == 'c' && ValidateSession(name[1:]) == nil
 }
 
 // parseWhole reads a number of Redis's: at least 0, and exact in Lua.

@@ -449,8 +449,16 @@ func (c *change) grant() (renewed bool) {
 	return renewed
 }
 
-// renew moves the end of a claim when a third of the timeout has gone.
+// renew moves the end of a claim when that is due.
 func (c *change) renew() {
+	if claim, due := c.due(); due {
+		c.live = put(slices.Clone(c.live), claim, c.now.add(c.op.TTL.Microseconds()))
+		c.changed()
+	}
+}
+
+// due names the claim that a check moves, and tells whether a third of the timeout has gone.
+func (c *change) due() (name string, due bool) {
 	candidates := c.live
 	if name := sessionClaim + c.op.Session; has(c.live, name) {
 		i, _ := find(c.live, name)
@@ -459,13 +467,10 @@ func (c *change) renew() {
 		candidates = slices.Delete(slices.Clone(c.live), i, i+1)
 	}
 	if len(candidates) == 0 {
-		return
+		return "", false
 	}
-	claim, ttl := c.latest(candidates), c.op.TTL.Microseconds()
-	if c.atMost(claim.end, c.now, ttl*2/3) {
-		c.live = put(slices.Clone(c.live), claim.name, c.now.add(ttl))
-		c.changed()
-	}
+	claim := c.latest(candidates)
+	return claim.name, c.atMost(claim.end, c.now, c.op.TTL.Microseconds()*2/3)
 }
 
 func (c *change) release() {

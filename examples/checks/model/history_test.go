@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,12 @@ import (
 // is laxer: a call that was sent more than once may say that it acquired what it renewed, if the hold is
 // no older than the call took, since it cannot tell its own earlier sending's hold from one that was
 // made just before.
+//
+// A plain read takes effect when the value is read, between the call and its return; it changes nothing, so
+// that its sendings need not be told apart. What it says of time is as of a second moment, the TIME that
+// ends its batch: the durations, which sessions are live and whether a renewal is due. A lock that it calls
+// held was held at both; one that it calls free was so at the read, and to a check only if by the second
+// moment it had been for longer than the engine's time limit.
 
 // event is one operation of a history: an attempt to apply it.
 type event struct {
@@ -41,6 +48,7 @@ type event struct {
 	from, to time.Time
 	seen     Seen          // Unknown if the answer was lost
 	again    time.Duration // how long the call took, if it was sent before; else 0
+	plain    bool          // no script answered
 }
 
 // input is what porcupine hands to the model: times by the wall clock, in microseconds.
@@ -80,37 +88,98 @@ func (s sending) applied() bool {
 	return !unsent && !s.refused()
 }
 
-// sendings are those of one call, which reach the client by the call's context.
+// sendings are those of one call's scripts.
 type sendings struct {
 	mu  sync.Mutex
 	all []sending
 }
 
-type sendingsKey struct{}
-
-// observed is a client that notes each sending.
-type observed struct{ core.Client }
-
-func (o observed) Process(ctx context.Context, cmd redis.Cmder) error {
-	s := ctx.Value(sendingsKey{}).(*sendings)
-	s.mu.Lock()
-	i := len(s.all)
-	s.all = append(s.all, sending{from: time.Now()})
-	s.mu.Unlock()
-	err := o.Client.Process(ctx, cmd)
+func (s *sendings) begin() (end func(error)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all[i].ended, s.all[i].err = true, err
-	return err
+	i := len(s.all)
+	s.all = append(s.all, sending{from: time.Now()})
+	return func(err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.all[i].ended, s.all[i].err = true, err
+	}
 }
 
+type sendingsKey struct{}
+
+// observer is a hook that notes each sending of a script. In a batch the context is not the caller's, so
+// the user has another name in each operation, and it is by this that a script is known. A status has no
+// user: where its context does not tell, its script counts as a plain read, to which the same answer is
+// allowed.
+type observer struct {
+	named   sync.Map     // *sendings by the user's name
+	batches atomic.Int64 // that carried more than one call
+}
+
+func (o *observer) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+func (o *observer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		end := o.begin(ctx, cmd)
+		err := next(ctx, cmd)
+		end(err)
+		return err
+	}
+}
+
+func (o *observer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		calls, ends := 0, make([]func(error), len(commands))
+		for i, cmd := range commands {
+			ends[i] = o.begin(ctx, cmd)
+			if name := cmd.Name(); name == "evalsha" || name == "getex" {
+				calls++
+			}
+		}
+		if calls > 1 {
+			o.batches.Add(1)
+		}
+		err := next(ctx, commands)
+		for i, cmd := range commands {
+			ends[i](cmd.Err())
+		}
+		return err
+	}
+}
+
+// begin notes that a command is sent, and returns what notes how that ended.
+func (o *observer) begin(ctx context.Context, cmd redis.Cmder) (end func(error)) {
+	sent, _ := ctx.Value(sendingsKey{}).(*sendings)
+	switch cmd.Name() {
+	case "evalsha", "eval":
+		// The engine's arguments point to its call: the script, 1, the key, the owner, the name and so on.
+		if name, ok := cmd.Args()[5].(*string); ok && *name != "" {
+			named, _ := o.named.Load(*name)
+			sent, _ = named.(*sendings)
+		}
+	default:
+		sent = nil
+	}
+	if sent == nil {
+		return func(error) {}
+	}
+	return sent.begin()
+}
+
+// changes tells whether an operation may change anything.
+func (o Op) changes() bool { return o.Kind != Status && (o.Kind != Check || o.Renew || o.IfFree) }
+
 // record carries an operation out and returns what it adds to the history.
-func record(t *testing.T, locker *core.Locker, uid string, client int, op Op) (Seen, []event) {
+func (s *site) record(t *testing.T, uid string, client int, op Op) (Seen, []event) {
 	t.Helper()
+	op.User.Name += fmt.Sprint(" ", s.count.Add(1))
 	sent := &sendings{}
+	s.observer.named.Store(op.User.Name, sent)
+	defer s.observer.named.Delete(op.User.Name)
 	ctx := context.WithValue(t.Context(), sendingsKey{}, sent)
 	begin := time.Now()
-	seen, err := op.call(ctx, locker, uid)
+	seen, err := op.call(ctx, s.locker, uid)
 	to := time.Now()
 	if err != nil {
 		t.Errorf("%v: %v", op, err)
@@ -118,20 +187,27 @@ func record(t *testing.T, locker *core.Locker, uid string, client int, op Op) (S
 	sent.mu.Lock()
 	defer sent.mu.Unlock()
 	var events []event
+	known, found := seen.Verdict != Unknown, false
 	for i, s := range sent.all {
 		e := event{client: client, op: op, from: s.from, seen: Seen{Verdict: Unknown}}
 		switch {
-		case i == len(sent.all)-1 && seen.Verdict != Unknown:
-			e.to, e.seen = to, seen
+		case known && i == len(sent.all)-1 && s.ended && s.err == nil:
+			found, e.to, e.seen = true, to, seen
 			for _, earlier := range sent.all[:i] {
 				if !earlier.refused() {
 					e.again = to.Sub(begin)
 				}
 			}
-		case !s.applied() || op.Kind == Status || op.Kind == Check && !op.Renew && !op.IfFree: // nothing changed
+		case !s.applied() || !op.changes():
 			continue
 		}
 		events = append(events, e)
+	}
+	if known && !found {
+		if op.Kind != Status && (op.Kind != Check || op.IfFree) {
+			t.Errorf("%v -> %v, and nothing was sent", op, seen)
+		}
+		events = append(events, event{client: client, op: op, from: begin, to: to, seen: seen, plain: true})
 	}
 	return seen, events
 }
@@ -212,6 +288,10 @@ func (w *world) step(i input) {
 		w.impossible = w.impossible || w.equal(before)
 		return
 	}
+	if i.plain {
+		w.admit(w.look(i, now), i.seen)
+		return
+	}
 	answer := w.apply(i.op, now, true)
 	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Microseconds() {
 		answer.Renewed = false
@@ -219,8 +299,39 @@ func (w *world) step(i input) {
 	w.admit(answer, i.seen)
 }
 
+// look is an operation that a plain read answers.
+func (w *world) look(i input, read instant) answer {
+	op := i.op
+	op.Renew = false
+	a := w.apply(op, read, true)
+	now := w.zone.unknown()
+	w.require(read, now, 0)
+	w.require(now, instant{plus: i.to}, 0)
+	w.now = now
+	live, lapsed := w.ahead(w.claims)
+	later := &change{world: w, op: i.op, live: live}
+	switch {
+	case a.Verdict == Free || a.Verdict == NotHeld:
+		if len(lapsed) > 0 && op.Kind == Check { // a status may be a script's answer
+			w.require(w.latest(lapsed).end, now, -timeout.Microseconds()-1)
+		}
+	case len(live) == 0:
+		w.impossible = true
+	case a.Verdict != HoldLost:
+		a.Sessions, a.now = len(named(live)), now
+		if _, due := later.due(); a.Verdict == Granted && i.op.Renew && due {
+			w.impossible = true
+		}
+	}
+	w.now = read
+	return a
+}
+
 func (e event) String() string {
 	text := fmt.Sprintf("%v -> %v", e.op, e.seen)
+	if e.plain {
+		text += ", by a plain read"
+	}
 	if e.again > 0 {
 		text += ", sent again"
 	}

@@ -23,8 +23,9 @@ import (
 // on a machine of any speed; what the clients do follows from a seed, which a failure prints.
 //
 // Of two kinds of histories, one has timeouts that never end while it lasts, so that nothing is open in
-// it but the order. The other has timeouts of milliseconds, and its clients let time pass. Each kind takes
-// 5 to 10 seconds; -histories=N and -budget make it longer.
+// it but the order. The other has timeouts of milliseconds, and its clients let time pass. Both are recorded
+// of an engine that has scripts alone and sends each call by itself, and of one that reads plainly and
+// batches. Each takes 5 to 10 seconds; -histories=N and -budget make it longer.
 var (
 	histories = flag.Int("histories", 40, "how many histories of each kind the tests of linearizability record")
 	budget    = flag.Duration("budget", 10*time.Second, "when each test begins nothing new")
@@ -54,10 +55,12 @@ type script struct {
 
 // site is where histories are made: a server, and an engine that reaches it through a proxy.
 type site struct {
-	server *redistest.Server
-	proxy  *redistest.Proxy
-	direct *redis.Client
-	locker *core.Locker
+	server   *redistest.Server
+	proxy    *redistest.Proxy
+	direct   *redis.Client
+	locker   *core.Locker
+	observer observer
+	count    atomic.Int64 // of operations
 }
 
 // timeout is the time limit of the engine's calls: short, so that they give up while a server is stopped.
@@ -66,8 +69,16 @@ const timeout = 100 * time.Millisecond
 // maxLost ends a history early, since each operation that may stand anywhere can double the search.
 const maxLost = 8
 
-// newSite starts a server; wrap is put between the engine and the client.
-func newSite(t *testing.T, wrap func(core.Client) core.Client) *site {
+// way is how an engine reaches Redis.
+type way struct {
+	name  string
+	plain bool // it reads plainly, and batches
+}
+
+var ways = []way{{name: "scripts, each by itself"}, {name: "plain reads and batches", plain: true}}
+
+// newSite starts a server; the hooks come between the observer and Redis.
+func newSite(t *testing.T, way way, hooks ...redis.Hook) *site {
 	t.Helper()
 	s := &site{server: redistest.Start(t)}
 	s.proxy = redistest.StartProxy(t, s.server.Addr)
@@ -75,9 +86,19 @@ func newSite(t *testing.T, wrap func(core.Client) core.Client) *site {
 	client := s.server.Client(t, func(o *redis.Options) {
 		o.Addr, o.ContextTimeoutEnabled, o.DialerRetries = s.proxy.Addr, true, 1
 	})
+	client.AddHook(&s.observer)
+	for _, hook := range hooks {
+		client.AddHook(hook)
+	}
+	var reached core.Client = client
+	if way.plain {
+		s.proxy.Delay(time.Millisecond) // so that calls overlap
+	} else {
+		reached = struct{ core.Client }{client} // with a client that it does not know, the engine asks scripts
+	}
 	var err error
-	s.locker, err = core.New(observed{wrap(client)}, core.Options{
-		Timeout: timeout, NoBatching: true, OnEvent: func(context.Context, core.Event) {},
+	s.locker, err = core.New(reached, core.Options{
+		Timeout: timeout, NoBatching: !way.plain, OnEvent: func(context.Context, core.Event) {},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +140,7 @@ func (s *site) play(t *testing.T, script script) []event {
 				if random.IntN(4) > 0 { // else for all of the user
 					op.Session = person.session
 				}
-				seen, events := record(t, s.locker, uid, client, op)
+				seen, events := s.record(t, uid, client, op)
 				if seen.Fence != 0 {
 					fence.Store(seen.Fence)
 				}
@@ -205,6 +226,7 @@ func (s *site) fault(t *testing.T, random *rand.Rand, healing *sync.WaitGroup) f
 // tally counts what was seen in histories.
 type tally struct {
 	histories, operations int
+	plain                 int // answers of plain reads
 	verdicts              map[Verdict]int
 	search                time.Duration
 }
@@ -217,6 +239,9 @@ func (c *tally) add(events []event, search time.Duration) {
 	c.search += search
 	for _, e := range events {
 		c.operations++
+		if e.plain {
+			c.plain++
+		}
 		c.verdicts[e.seen.Verdict]++
 	}
 }
@@ -238,7 +263,13 @@ func newSeed() uint64 {
 }
 
 func testLinearizable(t *testing.T, script script) {
-	s := newSite(t, func(c core.Client) core.Client { return c })
+	for _, way := range ways {
+		t.Run(way.name, func(t *testing.T) { testLinearizableBy(t, way, script) })
+	}
+}
+
+func testLinearizableBy(t *testing.T, way way, script script) {
+	s := newSite(t, way)
 	first := newSeed()
 	var sum tally
 	start, undecided := time.Now(), 0
@@ -258,8 +289,12 @@ func testLinearizable(t *testing.T, script script) {
 			undecided++
 		}
 	}
-	t.Logf("%d histories, %d of them undecided; %d operations: %v; the search took %v",
-		sum.histories, undecided, sum.operations, sum.verdicts, sum.search.Round(time.Millisecond))
+	batches := s.observer.batches.Load()
+	t.Logf("%d histories, %d of them undecided; %d operations, %d answered by plain reads, %d batches: %v; the search took %v",
+		sum.histories, undecided, sum.operations, sum.plain, batches, sum.verdicts, sum.search.Round(time.Millisecond))
+	if way.plain != (batches > 0) || way.plain != (sum.plain > 0) {
+		t.Errorf("%d batches of two calls and more, %d plain reads", batches, sum.plain)
+	}
 	if undecided > 1+sum.histories/10 {
 		t.Errorf("%d of %d histories are undecided", undecided, sum.histories)
 	}
