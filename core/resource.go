@@ -84,8 +84,8 @@ func (l *Locker) key(uid string) string { return taggedKey(l.prefix, uid) }
 func (l *Locker) userKey(id UserID) string { return taggedKey(l.prefix+"user:", id.owner()) }
 
 func taggedKey(prefix, name string) string {
-	key := make([]byte, 0, len(prefix)+base64.RawURLEncoding.EncodedLen(len(name))+2)
-	key = append(append(key, prefix...), '{')
+	var buffer [128]byte // enough for most, and no allocation
+	key := append(append(buffer[:0], prefix...), '{')
 	key = base64.RawURLEncoding.AppendEncode(key, []byte(name))
 	return string(append(key, '}'))
 }

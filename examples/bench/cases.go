@@ -29,7 +29,8 @@ import (
 const (
 	// held is the timeout of what is held through the whole run, brief that of what is released at once.
 	held, brief = 24 * time.Hour, 10 * time.Minute
-	// patience is the time limit of a call, so that a busy machine makes it slow and not an error.
+	// patience is the time limit of plain go-redis, so that a busy machine makes a call slow and not an error.
+	// The engine keeps its own.
 	patience = 30 * time.Second
 	// pool is the size of go-redis's pool, and the most callers there are.
 	pool = 256
@@ -96,7 +97,6 @@ func (s *site) locker(options core.Options) (*core.Locker, error) {
 	if err != nil {
 		return nil, err
 	}
-	options.Timeout = patience
 	locker, err := core.New(client, options)
 	if err != nil {
 		return nil, errors.Join(err, client.Close())
@@ -107,11 +107,8 @@ func (s *site) locker(options core.Options) (*core.Locker, error) {
 
 // redisURL is what core.Open finds in the environment.
 func (s *site) redisURL() string {
-	url := fmt.Sprintf("redis://%s/0?pool_size=%d", s.addr, s.pool)
-	for _, limit := range []string{"dial", "read", "write", "pool"} {
-		url += fmt.Sprintf("&%s_timeout=%v", limit, patience)
-	}
-	return url
+	// Without batching, 256 callers may dial at once.
+	return fmt.Sprintf("redis://%s/0?pool_size=%d&dial_timeout=%v", s.addr, s.pool, patience)
 }
 
 // engines are the ways to set up editlock that are measured.
@@ -381,7 +378,10 @@ func editlockCases(engine string, options core.Options) []benchCase {
 	}
 	prefix := strings.ReplaceAll(engine, ", ", "-") + "-"
 	uid := func(what string, caller int) string { return name(prefix+what, caller) }
-	user := func(caller int) core.User { return core.User{ID: core.ID(caller + 1), Name: "Ann"} }
+	users := make([]core.User, 2*pool) // whom the application knows
+	for i := range users {
+		users[i] = core.User{ID: core.ID(i + 1), Name: "Ann"}
+	}
 	return []benchCase{
 		{name: engine + " acquire", open: open(func(locker *core.Locker, caller int) (call, error) {
 			// Nothing but an acquire: by the time it comes round to a document again, the hold has run out.
@@ -392,7 +392,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 			}
 			return func(ctx context.Context) error {
 				next++
-				lock, err := locker.Mutex(uids[next%documents], ttl, user(caller)).Acquire(ctx)
+				lock, err := locker.Mutex(uids[next%documents], ttl, users[caller]).Acquire(ctx)
 				if err == nil && lock.Renewed {
 					return errors.New("an acquire turned out to be a renewal")
 				}
@@ -402,7 +402,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 		{name: engine + " acquire + release", open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("pair", caller)
 			return func(ctx context.Context) error {
-				mutex := locker.Mutex(uid, brief, user(caller))
+				mutex := locker.Mutex(uid, brief, users[caller])
 				if _, err := mutex.Acquire(ctx); err != nil {
 					return err
 				}
@@ -411,31 +411,31 @@ func editlockCases(engine string, options core.Options) []benchCase {
 		})},
 		{name: engine + " denied", open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("denied", caller)
-			_, err := locker.Mutex(uid, held, user(pool+caller)).Acquire(context.Background())
+			_, err := locker.Mutex(uid, held, users[pool+caller]).Acquire(context.Background())
 			return func(ctx context.Context) error {
-				_, err := locker.Mutex(uid, brief, user(caller)).Acquire(ctx)
+				_, err := locker.Mutex(uid, brief, users[caller]).Acquire(ctx)
 				return refusal(err, core.ErrResourceLocked)
 			}, err
 		})},
 		{name: engine + " renew", open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("renew", caller)
 			renew := func(ctx context.Context) error {
-				_, err := locker.Mutex(uid, held, user(caller)).Acquire(ctx)
+				_, err := locker.Mutex(uid, held, users[caller]).Acquire(ctx)
 				return err
 			}
 			return renew, renew(context.Background())
 		})},
 		{name: engine + " guard check", open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("check", caller)
-			_, err := locker.Mutex(uid, held, user(caller)).Acquire(context.Background())
+			_, err := locker.Mutex(uid, held, users[caller]).Acquire(context.Background())
 			return func(ctx context.Context) error {
-				_, err := locker.Mutex(uid, held, user(caller)).Check(ctx, core.CheckOptions{Renew: true})
+				_, err := locker.Mutex(uid, held, users[caller]).Check(ctx, core.CheckOptions{Renew: true})
 				return err
 			}, err
 		})},
 		{name: engine + " status", open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("status", caller)
-			_, err := locker.Mutex(uid, held, user(caller)).Acquire(context.Background())
+			_, err := locker.Mutex(uid, held, users[caller]).Acquire(context.Background())
 			return func(ctx context.Context) error {
 				states, err := locker.Status(ctx, uid)
 				if err == nil && !states[0].Locked {
@@ -447,7 +447,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 		{name: engine + " one key", callers: []int{pool}, open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := prefix + "one"
 			return func(ctx context.Context) error {
-				mutex := locker.Mutex(uid, brief, user(caller))
+				mutex := locker.Mutex(uid, brief, users[caller])
 				if _, err := mutex.Acquire(ctx); errors.Is(err, core.ErrResourceLocked) {
 					return nil
 				} else if err != nil {
