@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // Group commit: calls that are made at the same time share a pipeline, since most of what a call costs is
@@ -22,7 +24,8 @@ import (
 //     is free. Whoever waits for a place is younger, so nobody waits beyond a time limit, without a timer for
 //     each; and calls much younger than the oldest go with another batch, lest they be cut short with it.
 //   - A batch has one server. Over the nodes of a cluster a pipeline ends with the slowest, and one master
-//     that hangs would fail the calls for all others: there every call goes by itself.
+//     that hangs would fail the calls for all others: there every master has a batcher of its own. What a
+//     client that the engine does not know does with a pipeline is not known either, and it gets none.
 //
 // Why not go-redis's AutoPipeline: see the package's documentation.
 
@@ -35,6 +38,54 @@ const (
 	// maxBatch bounds the calls of a batch, and so for how long one batch keeps Redis and a connection.
 	maxBatch = 512
 )
+
+// batchers are those of a store.
+type batchers interface {
+	// of is the batcher for the server that has the key; nil where a call is to go by itself.
+	of(key string) *batcher
+	// answered tells that Redis has answered a call.
+	answered()
+}
+
+func newBatchers(s *store) batchers {
+	switch client := s.client.(type) {
+	case *redis.Client:
+		return newBatcher(s)
+	case *redis.ClusterClient:
+		return &masters{store: s, cluster: client}
+	default:
+		return nil
+	}
+}
+
+// masters has a batcher for each master of a cluster. One for a master that has gone stays and does nothing.
+type masters struct {
+	store   *store
+	cluster *redis.ClusterClient
+	known   atomic.Bool // the client has seen the slots, and to ask it which master has a key needs no network
+	all     sync.Map    // *redis.Client to *batcher
+}
+
+func (m *masters) of(key string) *batcher {
+	if !m.known.Load() {
+		return nil
+	}
+	master, err := m.cluster.MasterForKey(context.Background(), key)
+	if err != nil {
+		return nil
+	}
+	b, ok := m.all.Load(master)
+	if !ok {
+		b, _ = m.all.LoadOrStore(master, newBatcher(m.store))
+	}
+	return b.(*batcher)
+}
+
+func (m *masters) answered() {
+	if !m.known.Load() {
+		m.known.Store(true)
+	}
+}
 
 type batcher struct {
 	store *store
@@ -66,6 +117,9 @@ func newBatcher(s *store) *batcher {
 	return b
 }
 
+func (b *batcher) of(string) *batcher { return b }
+func (b *batcher) answered()          {}
+
 // do is exchange for one call.
 func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error {
 	b.mu.Lock()
@@ -80,7 +134,6 @@ func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error 
 	w.limit = limit
 	w.state.Store(queued)
 	b.queue = append(b.queue, c)
-	b.store.calls.Add(1) // until its batch has returned, also when the caller is gone
 	if len(b.queue) == 1 {
 		b.delay.Reset(batchDelay)
 	}
@@ -123,13 +176,14 @@ func (b *batcher) flush() {
 		batch := b.queue[:n:n]
 		b.queue = append(make([]*call, 0, n), b.queue[n:]...)
 		b.under++
+		b.store.gate.stay()
 		go b.send(batch)
 	}
 }
 
 // send carries a batch out.
 func (b *batcher) send(batch []*call) {
-	defer b.store.calls.Add(-len(batch))
+	defer b.store.gate.leave()
 	calls := batch[:0]
 	for _, c := range batch {
 		if c.waiting.state.CompareAndSwap(queued, sent) {

@@ -23,9 +23,9 @@ type Options struct {
 	// costs another round trip a call and is as exact as the clocks of a cluster's nodes agree. Optional.
 	// Default: no cap.
 	MaxLocksPerUser int
-	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a
-	// pipeline where the client is a *redis.Client, and then the context that its hooks see is not the
-	// caller's. Optional. Default: false.
+	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a pipeline,
+	// on a *redis.Client and on each master of a *redis.ClusterClient; the context that the client's hooks
+	// then see is not the caller's. Optional. Default: false.
 	NoBatching bool
 	// OnEvent is told what happened; see Event. Optional. Default: failures of the store are logged
 	// through slog.Default, the rest is not.
@@ -81,7 +81,7 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, fmt.Errorf("%w: MaxLocksPerUser %d is negative", ErrInvalidOptions, options.MaxLocksPerUser)
 	}
 	l := &Locker{
-		store:     newStore(client, options.Timeout, !options.NoBatching && hasOneServer(client)),
+		store:     newStore(client, options.Timeout, !options.NoBatching),
 		prefix:    options.Prefix,
 		channel:   options.Prefix + "changes",
 		retention: options.Retention,
@@ -101,7 +101,7 @@ func (l *Locker) EndWaits() { l.hub.end() }
 // calls under way, at most for the time limit. It does not close the client.
 func (l *Locker) Close() error {
 	l.hub.end()
-	l.store.refuse()
+	l.store.gate.shut()
 	ctx, cancel := context.WithTimeout(context.Background(), l.store.timeout)
 	defer cancel()
 	return errors.Join(l.hub.close(ctx), l.store.close(ctx))

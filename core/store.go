@@ -8,6 +8,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -35,51 +36,37 @@ const (
 )
 
 type store struct {
-	client  Client
-	timeout time.Duration
-	batcher *batcher // nil: every call goes by itself
-	inline  bool     // the client itself honours the deadline
+	client   Client
+	timeout  time.Duration
+	batchers batchers // nil: every call goes by itself
+	inline   bool     // the client itself honours the deadline
 	// poolWait is how long the client waits for a free connection whatever the deadline is.
 	poolWait time.Duration
 	places   chan struct{}
 
-	// calls counts what is under way. Nothing begins to count from zero when closed is set, since close
-	// waits from then on.
-	mu     sync.RWMutex
-	closed bool
-	calls  sync.WaitGroup
+	gate gate
 
 	scripts, reads, pipes sync.Pool
 }
 
 func newStore(client Client, timeout time.Duration, batching bool) *store {
-	s := &store{client: client, timeout: timeout, places: make(chan struct{}, maxUnderWay)}
+	s := &store{client: client, timeout: timeout, places: make(chan struct{}, maxUnderWay), gate: gate{empty: make(chan struct{})}}
 	if c, ok := client.(*redis.Client); ok {
 		s.inline, s.poolWait = c.Options().ContextTimeoutEnabled, c.Options().PoolTimeout
 	}
 	if batching {
-		s.batcher = newBatcher(s)
+		s.batchers = newBatchers(s)
 	}
 	return s
-}
-
-// enter counts a call, which the caller takes off s.calls, unless the store is closed.
-func (s *store) enter() bool {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if !s.closed {
-		s.calls.Add(1)
-	}
-	return !s.closed
 }
 
 // run gets the calls' replies in one round trip (one a node in a cluster), within the time limit that runs
 // from start. again tells that one was sent more than once. Errors: ErrClosed, or why there are no replies.
 func (s *store) run(ctx context.Context, start time.Time, calls []*call) (again bool, err error) {
-	if !s.enter() {
+	if !s.gate.enter() {
 		return false, ErrClosed
 	}
-	defer s.calls.Done()
+	defer s.gate.leave()
 	limit := start.Add(s.timeout)
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
@@ -109,8 +96,10 @@ func (s *store) run(ctx context.Context, start time.Time, calls []*call) (again 
 // first time goes with other calls: what is sent again has little time left, and must not share it.
 func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call, first bool) error {
 	send := s.exchange
-	if first && s.batcher != nil && len(calls) == 1 {
-		send = s.batcher.do
+	if first && s.batchers != nil && len(calls) == 1 {
+		if b := s.batchers.of(calls[0].key); b != nil {
+			send = b.do
+		}
 	}
 	if err := send(ctx, limit, calls); err != nil {
 		return err
@@ -131,6 +120,9 @@ func (s *store) attempt(ctx context.Context, limit time.Time, calls []*call, fir
 		if err := c.failure(); err != nil {
 			return err
 		}
+	}
+	if s.batchers != nil {
+		s.batchers.answered()
 	}
 	return nil
 }
@@ -161,7 +153,9 @@ func (s *store) detached(ctx context.Context, run func()) error {
 		return fmt.Errorf("too many calls under way: %w", ctx.Err())
 	}
 	done := make(chan error, 1)
-	s.calls.Go(func() {
+	s.gate.stay()
+	go func() {
+		defer s.gate.leave()
 		defer func() { <-s.places }()
 		defer func() {
 			// In a goroutine of its own, a panic of the client or of its hooks would end the process.
@@ -171,7 +165,7 @@ func (s *store) detached(ctx context.Context, run func()) error {
 		}()
 		run()
 		done <- nil
-	})
+	}()
 	select {
 	case err := <-done:
 		return errors.Join(err, ctx.Err())
@@ -213,10 +207,10 @@ func (c limited) Err() error {
 
 // publish tells whether Redis took the message.
 func (s *store) publish(ctx context.Context, channel, text string) error {
-	if !s.enter() {
+	if !s.gate.enter() {
 		return ErrClosed
 	}
-	defer s.calls.Done()
+	defer s.gate.leave()
 	c := &call{}
 	c.init(redis.NewStringCmd(ctx, "publish", channel, text))
 	return errors.Join(s.exchange(ctx, time.Now().Add(s.timeout), c.alone[:]), c.Err())
@@ -310,19 +304,48 @@ func mayRepeat(err error, repeatable bool) bool {
 		(errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &network))
 }
 
-// refuse lets no further call begin.
-func (s *store) refuse() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.closed = true
-}
-
 // close waits for the calls under way until ctx ends, once no further one begins.
 func (s *store) close(ctx context.Context) error {
-	if !returns(ctx, s.calls.Wait) {
+	select {
+	case <-s.gate.empty:
+		return nil
+	case <-ctx.Done():
 		return errors.New("editlock: calls still wait for the client")
 	}
-	return nil
+}
+
+// gate counts what is under way, and lets nothing more in once it is shut.
+type gate struct {
+	count atomic.Int64 // and isShut
+	empty chan struct{}
+	once  sync.Once
+}
+
+const isShut = 1 << 62
+
+// enter lets a call in, which then leaves, unless the gate is shut.
+func (g *gate) enter() bool {
+	if g.count.Add(1)&isShut == 0 {
+		return true
+	}
+	g.leave()
+	return false
+}
+
+// stay counts once more what is already in: something of it goes on when the call has left.
+func (g *gate) stay() { g.count.Add(1) }
+
+func (g *gate) leave() {
+	if g.count.Add(-1) == isShut {
+		g.once.Do(func() { close(g.empty) })
+	}
+}
+
+// shut closes empty when all have left.
+func (g *gate) shut() {
+	g.stay()
+	g.count.Or(isShut)
+	g.leave()
 }
 
 // returns tells whether wait returns before ctx ends.
