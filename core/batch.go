@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -15,8 +16,8 @@ import (
 //
 //   - A caller who is alone waits for nobody: when nothing is under way, a call goes at once, in the
 //     caller's own goroutine.
-//   - Otherwise it waits for the next batch, which goes when any batch under way returns, and after
-//     batchDelay in any case: with a distant Redis, waiting for a return would double the latency.
+//   - Otherwise it waits for the next batch, which goes when any batch under way returns, and after a delay
+//     in any case: with a distant Redis, waiting for a return would double the latency.
 //   - A batch is nothing but transport. Cancellation, error, repeat and unknown script are each call's own,
 //     decided in store.go as if it had gone by itself; and every call is sent after it was made, so that
 //     what it reads is as fresh.
@@ -30,9 +31,12 @@ import (
 // Why not go-redis's AutoPipeline: see the package's documentation.
 
 const (
-	// batchDelay is several round trips to a Redis nearby, so that batches wait for each other and grow, and a
-	// tenth of one to a distant Redis.
-	batchDelay = 250 * time.Microsecond
+	// With a Redis that answers within nearby, the delay is several round trips, so that batches wait for each
+	// other and grow; with one farther away it is a small part of one.
+	nearby     = time.Millisecond
+	nearDelay  = 500 * time.Microsecond
+	farDelay   = 100 * time.Microsecond
+	tripMemory = 10 * time.Second
 	// maxBatches are under way at a time, each on a connection of its own. More would make smaller batches.
 	maxBatches = 8
 	// maxBatch bounds the calls of a batch, and so for how long one batch keeps Redis and a connection.
@@ -94,6 +98,28 @@ type batcher struct {
 	under int     // batches under way, lone calls included
 	queue []*call // in the order they came
 	delay *time.Timer
+	trips shortest
+}
+
+// shortest is the shortest round trip of late: a longer one tells of a busy Redis, not of a distant one.
+type shortest struct {
+	since        time.Time
+	before, last time.Duration // of the period before, and of the one that began at since
+}
+
+func (s *shortest) add(now time.Time, trip time.Duration) {
+	if now.Sub(s.since) > tripMemory {
+		s.since, s.before, s.last = now, s.last, trip
+	}
+	s.last = min(s.last, trip)
+}
+
+// delay is how long a call waits for a return.
+func (s *shortest) delay() time.Duration {
+	if trip := min(s.last, cmp.Or(s.before, s.last)); trip > 0 && trip < nearby {
+		return nearDelay
+	}
+	return farDelay
 }
 
 // waiting is a call's part in a batch.
@@ -126,7 +152,7 @@ func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error 
 	if b.under == 0 {
 		b.under++
 		b.mu.Unlock()
-		defer b.returned()
+		defer b.returned(time.Now())
 		return b.store.exchange(ctx, limit, calls)
 	}
 	c := calls[0]
@@ -135,7 +161,7 @@ func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error 
 	w.state.Store(queued)
 	b.queue = append(b.queue, c)
 	if len(b.queue) == 1 {
-		b.delay.Reset(batchDelay)
+		b.delay.Reset(b.trips.delay())
 	}
 	b.mu.Unlock()
 
@@ -158,9 +184,11 @@ func (b *batcher) overdue() {
 }
 
 // returned makes room for the next batch.
-func (b *batcher) returned() {
+func (b *batcher) returned(begin time.Time) {
+	now := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.trips.add(now, now.Sub(begin))
 	b.under--
 	b.flush()
 }
@@ -190,8 +218,9 @@ func (b *batcher) send(batch []*call) {
 			calls = append(calls, c)
 		}
 	}
+	begin := time.Now()
 	err := b.carry(calls)
-	b.returned()
+	b.returned(begin)
 	for _, c := range calls {
 		c.waiting.done <- err
 	}
