@@ -44,10 +44,11 @@
 // trip, a look without a script (read.go has the reasons why that is safe), and calls that are made at the
 // same time share a pipeline, while a lone caller waits for nobody (batch.go; [Options.NoBatching]).
 //
-// The pipelines are collected here and not by go-redis's AutoPipeline, which is marked experimental, keeps no
-// time limit of a batch, and is not had by every client. examples/bench measures it beside the engine: its
-// half-duplex form makes a lone call about twice as slow, its full-duplex form costs 64 and 256 callers more
-// than the batches here, although a guard's check is two commands and AutoPipeline's GET is one.
+// The pipelines are collected here and not by go-redis's AutoPipeline, which is marked experimental and would
+// take what is decided here for each call, its time limit, repeat and unknown script, out of sight.
+// examples/bench measures it beside the engine: its half-duplex form makes a lone call about twice as slow, its
+// full-duplex form costs 64 and 256 callers more than the batches here, although a guard's check is two
+// commands and AutoPipeline's GET is one.
 //
 // # When Redis is unwell
 //

@@ -30,7 +30,7 @@ const (
 )
 
 // protocol is RESP2: nothing here needs RESP3, for which go-redis looks for push messages before every
-// command, with a system call, and before every reply.
+// command and every reply.
 const protocol = 2
 
 // Open returns a client as the environment describes it, with timeouts fit for a lock:
