@@ -1,24 +1,30 @@
 -- answer: write, tell those who wait, reply.
+local head = value -- all but the ended sessions
 if changed then
-  local last = now
-  list = ''
-  for claim, at in pairs(claims) do
-    list = list .. string.format(' %s=%.0f', claim, at)
-    if at > last then last = at end
+  last = now
+  if unnamed > last then last = unnamed elseif not lapsed then unnamed = 0 end
+  if linger > last then last = linger elseif not lapsed and linger <= now then linger = 0 end
+  local sessions, count = '', 0
+  for claimant, at in pairs(claims) do
+    if lapsed or at > now then
+      sessions, count = sessions .. struct.pack('<ds', at, claimant), count + 1
+      if at > last then last = at end
+    end
   end
-  for claim, at in pairs(lapsed) do list = list .. string.format(' %s=%.0f', claim, at) end
-  life = life or last - now + retention
-  if ended ~= '' then life = math.max(life, tonumber(string.match(ended, '(%d+)\n$')) - now) end
-  local text = fence .. ' ' .. start .. list .. '\n' .. holder .. '\n' .. holder_name .. '\n' .. ended
+  head = struct.pack('<ddddBss', fence, start, unnamed, linger, count, holder, holder_name) .. sessions
+  local text = head .. ended
+  if not life then
+    life = ARGV[6] -- as text, which need not be printed
+    if last ~= now + duration then life = math.ceil((last - now - duration) / 1000 + life) end
+  end
+  if ended ~= '' then life = math.max(life, math.ceil((string.match(ended, '(%d+)\n$') - now) / 1000)) end
   -- One command sets the value and the key's end. When its memory is full, Redis refuses it, but not to a
   -- script that has already called a command that counts as a write. So what is known is renewed, released
   -- and taken over; only a new key is refused.
-  local ms = math.ceil(life / 1000)
-  if redis.pcall('SET', KEYS[1], text, 'PX', ms).err then
+  if redis.pcall('PSETEX', KEYS[1], life, text).err then
     if value then redis.call('GETEX', KEYS[1]) end
-    redis.call('SET', KEYS[1], text, 'PX', ms)
+    redis.call('PSETEX', KEYS[1], life, text)
   end
-  value = text
   -- Last, and its failure is nobody's (an ACL may refuse it): who waits looks again without it.
   if announce then redis.pcall('PUBLISH', ARGV[7], KEYS[1]) end
 else
@@ -26,9 +32,8 @@ else
   -- the past. So it reads once more by a command that counts as a write: a replica refuses it (READONLY),
   -- and then there is no answer.
   redis.call('GETEX', KEYS[1])
+  if value and ended ~= '' then head = string.sub(value, 1, -1 - #ended) end
 end
 
--- What core/script.go parses: the outcome and the time, the value's first three lines, the previous user.
-outcome = outcome .. ' ' .. time[1] .. ' ' .. time[2] .. '\n'
-if not value then return outcome end
-return outcome .. fence .. ' ' .. start .. list .. '\n' .. holder .. '\n' .. holder_name .. '\n' .. previous
+-- What core/script.go parses: the outcome, the time and the previous user, and the value but for its last part.
+return outcome .. ' ' .. time[1] .. ' ' .. time[2] .. ' ' .. previous .. '\n' .. (head or '')

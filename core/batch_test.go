@@ -139,16 +139,16 @@ func answerWell(cmd redis.Cmder) {
 	}
 	var text string
 	if cmd.Name() == "getex" {
-		now := time.Now().UnixMicro()
-		text = fmt.Sprintf("7 %d u=%d\ni1\nAnn\n", now, now+60_000_000)
+		now := int(time.Now().UnixMicro())
+		text = core.Packed(7, now, now+60_000_000, 0, byte(0), "i1", "Ann")
 	} else {
 		outcome := "acquired"
 		if argument(cmd, 7) == "0" {
 			outcome = "released"
 		}
 		now := time.Now()
-		text = fmt.Sprintf("%s %d %d\n7 5 u=%d\n%s\n%s\n", outcome, now.Unix(), now.Nanosecond()/1000,
-			now.Add(time.Minute).UnixMicro(), argument(cmd, 4), argument(cmd, 5))
+		text = fmt.Sprintf("%s %d %d \n", outcome, now.Unix(), now.Nanosecond()/1000) +
+			core.Packed(7, 5, int(now.Add(time.Minute).UnixMicro()), 0, byte(0), argument(cmd, 4), argument(cmd, 5))
 	}
 	cmd.(interface{ SetVal(string) }).SetVal(text)
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -18,7 +19,7 @@ type call struct {
 	now    int64 // of a read: Redis TIME after it, in microseconds
 
 	sha, key, owner, name, session, channel string
-	duration, fence, retention              int64
+	duration, fence, life                   int64
 	mode                                    int // of a check
 
 	alone   [1]*call // itself, where it goes by itself
@@ -34,16 +35,17 @@ const (
 	modeAcquire = 2
 )
 
-// newCall returns a call of a script that takes what hold.lua says.
-func (l *Locker) newCall(sc *script, key string) *call {
+// newCall returns a call of a script that takes what hold.lua says. The duration is the timeout or a linger.
+func (l *Locker) newCall(sc *script, key string, duration time.Duration) *call {
 	c, ok := l.store.scripts.Get().(*call)
 	if !ok {
 		c = &call{pooled: true}
 		c.init(redis.NewStringCmd(context.Background(), "evalsha", &c.sha, 1, &c.key, &c.owner, &c.name, &c.session,
-			&c.duration, &c.fence, &c.retention, &c.channel, &c.mode))
+			&c.duration, &c.fence, &c.life, &c.channel, &c.mode))
 	}
 	c.script, c.sha, c.key = sc, sc.sha, key
-	c.retention, c.channel = l.retention.Microseconds(), l.channel
+	c.duration, c.channel = duration.Microseconds(), l.channel
+	c.life = (duration + l.retention + time.Millisecond - 1).Milliseconds()
 	return c
 }
 
@@ -100,7 +102,7 @@ func (s *store) giveBack(c *call) {
 	case c.plain:
 		s.reads.Put(c)
 	default:
-		c.owner, c.name, c.session, c.duration, c.fence, c.mode = "", "", "", 0, 0, 0
+		c.owner, c.name, c.session, c.fence, c.mode = "", "", "", 0, 0
 		s.scripts.Put(c)
 	}
 }

@@ -6,23 +6,24 @@ if held and not mine then
   outcome = 'locked'
 elseif not held and not acquire then
   outcome = 'free'
-elseif match and fence == '0' then
+elseif match and fence == 0 then
   outcome = 'forgotten'
 elseif match and (not mine or fence ~= match) then
   outcome = 'moved'
 elseif held then
   outcome = 'held'
-  -- A check makes no claim: it moves the end of one that is there, but not of a linger.
-  local claim = 'c' .. session
-  if renew and not claims[claim] then
-    claim = nil
-    for other, at in pairs(claims) do
-      if other ~= 'l' and (not claim or at > claims[claim]) then claim = other end
+  -- A check makes no claim: it moves the end of one that is there, but not of a linger. The session's own,
+  -- else the one that ends last (of several the first by name, so that it is always the same).
+  local claimant, at = session, claims[session] or 0
+  if renew and at <= now then
+    claimant, at = '', unnamed
+    for other, other_at in pairs(claims) do
+      if other_at > at or other_at == at and (claimant == '' or other < claimant) then claimant, at = other, other_at end
     end
   end
-  if renew and claim and (claims[claim] - now) * 3 <= duration * 2 then
-    outcome, changed, lapsed = 'renewed', true, {}
-    claims[claim] = now + duration
+  if renew and at > now and (at - now) * 3 <= duration * 2 then
+    outcome, changed, lapsed = 'renewed', true, false
+    if claimant == '' then unnamed = now + duration else claims[claimant] = now + duration end
   end
 elseif has_ended then
   outcome = 'free'

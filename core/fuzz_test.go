@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"encoding/base64"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -55,9 +56,10 @@ func FuzzValidateUID(f *testing.F) {
 // out of their range through.
 func FuzzParseReply(f *testing.F) {
 	for _, text := range []string{
-		"", " ", "status 1790000000 1\n", "acquired 1790000000 000001\n7 5 u=1790000060000000\ni1\nAnn\n",
-		"taken 1790000000 1\n9 5 cs=1790000060000000 l=1790000000000009\nsb c\nName\\:\ni1",
-		"locked 1790000000 1\n9 5\ni1\n\n", "held 9007199254 999999\n9 5 u=9007199254740991\ni1\n\n", "x 99999999999999999999 0\n",
+		"", " ", "status 1790000000 1 \n", "acquired 1790000000 000001 \n" + Packed(7, 5, 1790000060000000, 0, byte(0), "i1", "Ann"),
+		"taken 1790000000 1 i1\n" + Packed(9, 5, 0, 1790000000000009, byte(1), "sb c", "Name\\:", 1790000060000000, "s"),
+		"locked 1790000000 1 \n" + Packed(9, 5, 0, 0, byte(0), "i1", ""), "held 9007199254 999999 \n" + Packed(9, 5, MaxFence, 0, byte(0), "i1", ""),
+		"x 99999999999999999999 0 \n",
 	} {
 		f.Add(text)
 	}
@@ -83,11 +85,15 @@ func FuzzParseReply(f *testing.F) {
 // script does not know, nothing is decided.
 func FuzzPlainRead(f *testing.F) {
 	for _, text := range []string{
-		" ", "\n\n\n", "7 5 u=9\ni1\nAnn", "7 5 u=9007199254740991\ni1\nAnn\n", "7 5 u=9007199254740992\ni1\nAnn\n",
-		"7 5  u=9007199254740991\ni1\nAnn\n", "7 5 %=9007199254740991\ni1\nAnn\n", "7 5 u=-1\ni1\nAnn\n", "-7 5 u=9\ni1\nAnn\n",
-		"7 u=9007199254740991\ni1\nAnn\n", "7 5 u\ni1\nAnn\n", "7 5 =9007199254740991\ni1\nAnn\n", "7 5 u=9\nx1\nAnn\n",
-		"7 5 c=9007199254740991 l=1\ni1\nAnn\ns i1\t9\n", "x", "7 5 u=9e15\ni1\nAnn\n", "7 5 u=9007199254740991\n\n\n",
-		"+7 5 u=9007199254740991\ni1\nAnn\n", "7 5 u=9007199254740991\r\ni1\nAnn\n", "7\t5 u=9007199254740991\ni1\nAnn\n",
+		" ", "x", strings.Repeat(" ", 99), strings.Repeat("@", 99), strings.Repeat("\x00", 99),
+		Packed(7, 5, 9, 0, byte(0), "i1", "Ann"), Packed(7, 5, MaxFence, 0, byte(0), "i1", "Ann"), Packed(7, 5, 1<<53, 0, byte(0), "i1", "Ann"),
+		Packed(7, 5, -1, 0, byte(0), "i1", "Ann"), Packed(-7, 5, 9, 0, byte(0), "i1", "Ann"), Packed(7.5, 5, 9, 0, byte(0), "i1", "Ann"),
+		Packed(7, 5, math.NaN(), 0, byte(0), "i1", "Ann"), Packed(7, 5, math.Inf(1), 0, byte(0), "i1", "Ann"),
+		Packed(7, 5, math.Copysign(0, -1), 5e-324, byte(0), "i1", "Ann"), Packed(1<<53, 5, 9, 0, byte(0), "i1", "Ann"),
+		Packed(7, 5, 0, MaxFence, byte(0), "i1", "Ann"), Packed(7, 5, 9, 0, byte(0), "x1", "Ann"), Packed(7, 5, 9, 0, byte(0), "", ""),
+		Packed(7, 5, 0, 1, byte(1), "i1", "Ann", MaxFence, "s"), Packed(7, 5, 0, 1, byte(2), "i1", "Ann", MaxFence, "s"),
+		Packed(7, 5, 0, 1, byte(1), "i1", "Ann", MaxFence, ""), Packed(7, 5, 0, 1, byte(1), "i1", "Ann", MaxFence, "s") + "s i1\t9\n",
+		Packed(7, 5, MaxFence, 0, byte(0), "i1", "Ann") + "s i1\t", Packed(7, 5, 0, 1, byte(2), "i1", "Ann", MaxFence, "s", 9, "s"), Packed(7, 5, 9, 0, byte(0), "i1", "Ann")[:35],
 	} {
 		f.Add([]byte{}, text, uint8(0), uint8(0))
 	}
@@ -170,11 +176,11 @@ func FuzzPlainRead(f *testing.F) {
 			mode = modeRenew
 		}
 		// The status comes first: a check may renew.
-		state, _, err := locker.ask(ctx, time.Now(), locker.newCall(statusScript, key), Event{})
+		state, _, err := locker.ask(ctx, time.Now(), locker.newCall(statusScript, key, 0), Event{})
 		if err != nil || !v.uncertain(locker.store.timeout) && v.status(uid) != state.status(uid) {
 			t.Fatalf("%q: status %+v, want %+v, %v", text, v.status(uid), state.status(uid), err)
 		}
-		want, _, err := locker.ask(ctx, time.Now(), m.call(checkScript, fence, mode), Event{})
+		want, _, err := locker.ask(ctx, time.Now(), m.call(checkScript, ttl, fence, mode), Event{})
 		if err != nil {
 			t.Fatalf("%q: the script fails: %v", text, err)
 		}

@@ -5,28 +5,26 @@ if granted then
     outcome = 'renewed'
   else
     outcome, announce = held and 'taken' or 'acquired', true
-    lapsed.l = nil
-    if held or next(lapsed) then previous = holder end
-    claims = {}
-    start = string.format('%.0f', now)
+    if held or unnamed > 0 or next(claims) then previous = holder end
+    unnamed, linger, claims, start = 0, 0, {}, now
     -- A fence stays with its user as long as nobody else held the lock in between.
-    if not mine then
-      fence = fence + 1 > now and string.format('%.0f', fence + 1) or start
-      holder = owner
-    end
+    if not mine then fence, holder = math.max(now, fence + 1), owner end
   end
-  holder_name, lapsed, changed = name, {}, true
-  local claim = session == '' and 'u' or 'c' .. session
-  if session ~= '' and not claims[claim] and next(claims) then
-    -- At most so many sessions: the one that ends first makes room.
-    local n, first = 0, nil
-    for other, at in pairs(claims) do
-      if string.byte(other) == 99 then -- c
-        n = n + 1
-        if not first or at < claims[first] or (at == claims[first] and other < first) then first = other end
+  holder_name, changed, lapsed = name, true, false
+  if session == '' then
+    unnamed = now + duration
+  else
+    if (claims[session] or 0) <= now then
+      -- At most so many sessions: the one that ends first makes room.
+      local count, first = 0, nil
+      for other, at in pairs(claims) do
+        if at > now then
+          count = count + 1
+          if not first or at < claims[first] or (at == claims[first] and other < first) then first = other end
+        end
       end
+      if count >= MAX_SESSIONS then claims[first] = nil end
     end
-    if n >= MAX_SESSIONS then claims[first] = nil end
+    claims[session] = now + duration
   end
-  claims[claim] = now + duration
 end

@@ -149,7 +149,7 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 	}
 	calls = calls[:0]
 	for _, i := range undecided {
-		calls = append(calls, l.newCall(statusScript, l.key(uids[i])))
+		calls = append(calls, l.newCall(statusScript, l.key(uids[i]), 0))
 	}
 	if _, err := l.run(ctx, start, about, calls); err != nil {
 		return nil, err

@@ -171,8 +171,7 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	linger := min(options.Linger, MaxLinger)
 	start, event := time.Now(), m.event()
 	ctx = context.WithoutCancel(ctx)
-	c := m.call(releaseScript, options.Fence, 0)
-	c.duration = linger.Microseconds()
+	c := m.call(releaseScript, linger, options.Fence, 0)
 	r, _, err := m.locker.ask(ctx, start, c, event)
 	if err != nil {
 		return err
@@ -271,14 +270,14 @@ func (m *Mutex) answer(ctx context.Context, start time.Time, sc *script, fence i
 			return reply{outcome: outcome, value: v}, false, nil
 		}
 	}
-	return m.locker.ask(ctx, start, m.call(sc, fence, mode), about)
+	return m.locker.ask(ctx, start, m.call(sc, m.ttl, fence, mode), about)
 }
 
 // call is the operation for this resource and user.
-func (m *Mutex) call(sc *script, fence int64, mode int) *call {
-	c := m.locker.newCall(sc, m.key)
+func (m *Mutex) call(sc *script, duration time.Duration, fence int64, mode int) *call {
+	c := m.locker.newCall(sc, m.key, duration)
 	c.owner, c.name, c.session = m.user.ID.owner(), m.user.displayName(), m.session
-	c.duration, c.fence, c.mode = m.ttl.Microseconds(), fence, mode
+	c.fence, c.mode = fence, mode
 	return c
 }
 

@@ -225,7 +225,7 @@ func TestSessions(t *testing.T) {
 				t.Errorf("%d sessions", got.Sessions)
 			}
 			claims, _ := f.value(t)
-			if !slices.Contains(claims, "cs0") || slices.Contains(claims, "cs1") || !slices.Contains(claims, "cnew") {
+			if !slices.Contains(claims, "s0") || slices.Contains(claims, "s1") || !slices.Contains(claims, "new") {
 				t.Errorf("claims: %v", claims)
 			}
 		},
@@ -521,7 +521,7 @@ func TestNoKeyIsWithoutAnEnd(t *testing.T) {
 	end("released", core.DefaultRetention-time.Hour+5*time.Second)
 }
 
-// value returns the names of the claims and of the ended sessions in the one key.
+// value returns the sessions with a claim and the ended ones in the one key.
 func (f *fixture) value(t *testing.T) (claims, ended []string) {
 	t.Helper()
 	keys := f.client.Keys(t.Context(), "*").Val()
@@ -532,12 +532,8 @@ func (f *fixture) value(t *testing.T) (claims, ended []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	for _, claim := range strings.Fields(lines[0])[2:] {
-		name, _, _ := strings.Cut(claim, "=")
-		claims = append(claims, name)
-	}
-	for _, line := range lines[3:] {
+	claims, text = core.Sessions(text)
+	for line := range strings.Lines(text) {
 		name, _, _ := strings.Cut(line, " ")
 		ended = append(ended, name)
 	}

@@ -63,7 +63,7 @@ func (l *Locker) look(ctx context.Context, start time.Time, c *call, about Event
 func (l *Locker) valueOf(ctx context.Context, c *call, about Event, session string) (value, error) {
 	v, err := value{now: c.now}, error(nil)
 	if c.Err() == nil { // the key exists
-		v, _, err = parseValue(c.Val(), c.now, session)
+		v, err = parseValue(c.Val(), c.now, session)
 	}
 	if err != nil {
 		return value{}, l.failed(ctx, c.script, about, err)

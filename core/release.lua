@@ -6,32 +6,24 @@ local over = {}    -- sessions that this ends
 if session ~= '' then
   -- Also where nothing was held: a POST that this release overtook must find its session ended.
   over[1] = session
-  if mine and claims['c' .. session] then
-    live = true
-    claims['c' .. session] = nil
-  end
+  if mine and (claims[session] or 0) > now then live, claims[session] = true, nil end
 elseif mine then
-  if duration == 0 and claims.l then
-    claims.l, changed = nil, true
-  end
-  for claim in pairs(claims) do
-    if claim ~= 'l' then
-      live, changed, claims[claim] = true, true, nil
-      if claim ~= 'u' then over[#over + 1] = string.sub(claim, 2) end
-    end
-  end
-  for claim in pairs(lapsed) do
-    if claim ~= 'l' and claim ~= 'u' then over[#over + 1] = string.sub(claim, 2) end
+  if duration == 0 and linger > now then linger, changed = 0, true end
+  if unnamed > now then live, changed, unnamed = true, true, 0 end
+  for claimant, at in pairs(claims) do
+    over[#over + 1] = claimant
+    if at > now then live, claims[claimant] = true, nil end
   end
 end
 -- What has lapsed of another's hold stays on record until that user's next call: a release of all ends
 -- those sessions too, and the call that finds them tells of the expiry.
-if mine and next(lapsed) then
-  lapsed, changed = {}, true
+if mine then
+  lapsed = false
+  changed = changed or unnamed > 0 and unnamed <= now or linger > 0 and linger <= now
 end
 
 -- Only a claim that held the lock until now may linger, so a repeated release prolongs nothing.
-if live and duration > 0 then claims.l = math.max(claims.l or 0, now + duration) end
+if live and duration > 0 then linger = math.max(linger, now + duration) end
 
 if over[1] then
   changed = true
@@ -46,16 +38,18 @@ if over[1] then
   ended = table.concat(lines, '', math.max(1, #lines - MAX_ENDED + 1))
 end
 
-if changed and not live then life = math.max(1, redis.call('PTTL', KEYS[1]) * 1000) end
+if changed and not live then life = math.max(1, redis.call('PTTL', KEYS[1])) end
 
-local free = next(claims) == nil
+local claim = unnamed > now -- whether one is left, but for a linger
+for _, at in pairs(claims) do claim = claim or at > now end
+local free = not claim and linger <= now
 announce = held and mine and (live or free)
 if held and free then
   outcome = 'released'
 elseif not live then
   outcome = 'none'
-elseif next(claims) == 'l' and not next(claims, 'l') then
-  outcome = 'lingering'
-else
+elseif claim then
   outcome = 'kept'
+else
+  outcome = 'lingering'
 end

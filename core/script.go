@@ -6,10 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
 var (
+	//go:embed struct.lua
+	structLua string
 	//go:embed hold.lua
 	holdLua string
 	//go:embed grant.lua
@@ -45,6 +48,7 @@ var (
 )
 
 func newScript(op, text string, repeatable bool) *script {
+	text = structLua + text
 	return &script{op: op, text: text, sha: scriptSHA(text), repeatable: repeatable}
 }
 
@@ -85,8 +89,9 @@ type reply struct {
 // parseReply reads the string that answer.lua makes.
 func parseReply(text string) (r reply, err error) {
 	line, rest, ok := strings.Cut(text, "\n")
-	word, numbers, _ := strings.Cut(line, " ")
-	seconds, micros, _ := strings.Cut(numbers, " ")
+	word, line, _ := strings.Cut(line, " ")
+	seconds, line, _ := strings.Cut(line, " ")
+	micros, previous, _ := strings.Cut(line, " ")
 	s, err1 := parseWhole(seconds)
 	us, err2 := parseWhole(micros)
 	if !ok || word == "" || err1 != nil || err2 != nil || s > MaxFence/1_000_000 {
@@ -94,11 +99,8 @@ func parseReply(text string) (r reply, err error) {
 	}
 	r.outcome = outcome(word)
 	r.now = s*1_000_000 + us
-	if rest == "" { // there is no value
-		return r, nil
-	}
-	if r.value, rest, err = parseValue(rest, r.now, ""); err == nil {
-		r.previous, err = parseOwner(rest)
+	if r.previous, err = parseOwner(previous); err == nil && rest != "" { // else there is no value
+		r.value, err = parseValue(rest, r.now, "")
 	}
 	if err != nil {
 		return reply{}, fmt.Errorf("%w: %w", errMalformedReply, err)
@@ -107,3 +109,12 @@ func parseReply(text string) (r reply, err error) {
 }
 
 var errMalformedReply = errors.New("malformed reply")
+
+// parseWhole reads a number of Redis's: at least 0, and exact in Lua.
+func parseWhole(text string) (int64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err == nil && n > MaxFence {
+		err = strconv.ErrRange
+	}
+	return int64(n), err
+}

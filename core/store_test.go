@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -115,7 +116,8 @@ func TestFailuresAreUnavailableAndRepeatedOnlyWhereHarmless(t *testing.T) {
 
 func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 	t.Parallel()
-	const whole = "acquired 1790000000 000001\n1790000000000000 1790000000000000 u=1790000060000000\ni1\nAnn\n"
+	const head = "acquired 1790000000 000001 \n"
+	whole := head + core.Packed(1790000000000000, 1790000000000000, 1790000060000000, 0, byte(1), "i1", "Ann", 1790000050000000, "s")
 	answer := func(text string) (*core.Lock, error) {
 		client := &stubClient{process: func(_ context.Context, cmd redis.Cmder) error {
 			cmd.(interface{ SetVal(string) }).SetVal(text)
@@ -123,33 +125,42 @@ func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 		}}
 		return stubbed(t, client).Mutex("d", time.Minute, ann).Acquire(t.Context())
 	}
-	if lock, err := answer(whole); err != nil || lock.Fence != 1790000000000000 || lock.ExpiresIn != time.Minute-time.Microsecond {
+	if lock, err := answer(whole); err != nil || lock.Fence != 1790000000000000 || lock.ExpiresIn != time.Minute-time.Microsecond || lock.Sessions != 1 {
 		t.Fatalf("%+v, %v", lock, err)
 	}
-	for _, change := range [][2]string{
-		{whole, ""},
-		{whole, "acquired"},
-		{"acquired ", ""},
-		{"acquired", "nonsense"},
-		{"1790000000 000001\n", "\n"},
-		{" 000001\n", " x\n"},
-		{"1790000000 0", "9007199255 0"}, // beyond what Lua can count
-		{"1790000000000000 1790000000000000", "1790000000000000"},
-		{"\n1790000000000000", "\n-1"},
-		{"\n1790000000000000", "\n9007199254740992"},
-		{"u=1790000060000000", "u"},
-		{"u=1790000060000000", "=1790000060000000"},
-		{"\ni1\n", "\nx1\n"},
-		{"\ni1\n", "\nix\n"},
-		{"\ni1\nAnn\n", "\ni1\n"},
-		{"\ni1\nAnn\n", "\ni1\nAnn"},
-		{"\ni1\n", "\ni2\n"},                         // another user's hold
-		{"u=1790000060000000", "u=1790000000000001"}, // no time left
-		{"Ann\n", "Ann\nx"},                          // an owner before it that is none
+	value := func(parts ...any) string { return head + core.Packed(parts...) }
+	for name, text := range map[string]string{
+		"nothing":                    "",
+		"no value":                   head,
+		"no time":                    strings.Replace(whole, "1790000000 000001 ", "", 1),
+		"no outcome":                 strings.TrimPrefix(whole, "acquired"),
+		"unknown outcome":            strings.Replace(whole, "acquired", "nonsense", 1),
+		"no number":                  strings.Replace(whole, "000001", "x", 1),
+		"beyond what Lua can count":  strings.Replace(whole, "1790000000 0", "9007199255 0", 1),
+		"previous user that is none": strings.Replace(whole, " \n", " x\n", 1),
+		"fence below 0":              value(-1, 5, 1790000060000000, 0, byte(0), "i1", "Ann"),
+		"fence out of range":         value(1<<53, 5, 1790000060000000, 0, byte(0), "i1", "Ann"),
+		"fence that is not whole":    value(7.5, 5, 1790000060000000, 0, byte(0), "i1", "Ann"),
+		"start that is no number":    value(7, math.NaN(), 1790000060000000, 0, byte(0), "i1", "Ann"),
+		"end without an end":         value(7, 5, math.Inf(1), 0, byte(0), "i1", "Ann"),
+		"linger below 0":             value(7, 5, 1790000060000000, -1, byte(0), "i1", "Ann"),
+		"unknown kind of owner":      value(7, 5, 1790000060000000, 0, byte(0), "x1", "Ann"),
+		"owner that is no integer":   value(7, 5, 1790000060000000, 0, byte(0), "ix", "Ann"),
+		"no owner":                   value(7, 5, 1790000060000000, 0, byte(0), "", "Ann"),
+		"another user's hold":        value(7, 5, 1790000060000000, 0, byte(0), "i2", "Ann"),
+		"no time left":               value(7, 5, 1790000000000001, 0, byte(0), "i1", "Ann"),
+		"fewer sessions than said":   value(7, 5, 1790000060000000, 0, byte(2), "i1", "Ann", 1790000050000000, "s"),
+		"session without a name":     value(7, 5, 1790000060000000, 0, byte(1), "i1", "Ann", 1790000050000000, ""),
+		"session that is none":       value(7, 5, 1790000060000000, 0, byte(1), "i1", "Ann", 1790000050000000, "s s"),
+		"session's end below 0":      value(7, 5, 1790000060000000, 0, byte(1), "i1", "Ann", -1, "s"),
 	} {
-		text := strings.Replace(whole, change[0], change[1], 1)
 		if lock, err := answer(text); lock != nil || !errors.Is(err, core.ErrUnavailable) {
-			t.Errorf("%q: %+v, %v", text, lock, err)
+			t.Errorf("%s: %+v, %v", name, lock, err)
+		}
+	}
+	for n := range len(whole) {
+		if lock, err := answer(whole[:n]); lock != nil || !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("the first %d of %d bytes: %+v, %v", n, len(whole), lock, err)
 		}
 	}
 }
@@ -157,7 +168,7 @@ func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 func TestValueThatMakesNoSenseIsNoDecision(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
-	for _, text := range []string{"", "x", "1 1 u=9007199254740991\ni1\nAnn"} {
+	for _, text := range []string{"", "x", core.Packed(7, 5, 1<<53-1, 0, byte(1), "i1", "Ann"), strings.Repeat("a text\n", 99)} {
 		if err := f.client.Set(t.Context(), lockKey("d"), text, time.Minute).Err(); err != nil {
 			t.Fatal(err)
 		}

@@ -2,7 +2,7 @@ package core
 
 import (
 	"errors"
-	"strconv"
+	"math"
 	"strings"
 	"time"
 )
@@ -26,69 +26,91 @@ type value struct {
 
 var errMalformedValue = errors.New("malformed value")
 
-// parseValue reads the first three lines of a value, and returns the rest. session is the one that a check
-// is about.
-func parseValue(text string, now int64, session string) (v value, rest string, err error) {
-	v.now = now
-	numbers, rest, ok1 := strings.Cut(text, "\n")
-	owner, rest, ok2 := strings.Cut(rest, "\n")
-	name, rest, ok3 := strings.Cut(rest, "\n")
-	fence, numbers, _ := strings.Cut(numbers, " ")
-	start, claims, _ := strings.Cut(numbers, " ")
-	began, err1 := parseWhole(start)
-	v.fence, err = parseWhole(fence)
-	if err == nil {
-		v.owner, err = parseOwner(owner)
+// parseValue reads a value, but for the ended sessions at its end. session is the one that a check is about.
+func parseValue(text string, now int64, session string) (v value, err error) {
+	p := unpacker{text: text}
+	v.now, v.fence = now, p.whole()
+	start, unnamed, linger := p.whole(), p.whole(), p.whole()
+	count := p.byte()
+	if v.owner, err = parseOwner(p.text0()); err != nil {
+		return value{}, errMalformedValue
 	}
-	if err != nil || err1 != nil || !ok1 || !ok2 || !ok3 {
-		return value{}, "", errMalformedValue
-	}
-	v.name = unescapeLine(name)
-	var last, latest, own int64
-	for claims != "" {
-		var claim string
-		claim, claims, _ = strings.Cut(claims, " ")
-		claim, at, _ := strings.Cut(claim, "=")
-		end, err := parseWhole(at)
-		if err != nil || !isClaim(claim) {
-			return value{}, "", errMalformedValue
+	v.name = unescapeLine(p.text0())
+	latest, own := unnamed, int64(0)
+	for range count {
+		end, name := p.whole(), p.text0()
+		if p.bad || ValidateSession(name) != nil {
+			return value{}, errMalformedValue
 		}
-		last = max(last, end)
-		if end <= now {
-			continue
-		}
-		if claim[0] == 'c' {
+		latest = max(latest, end)
+		if end > now {
 			v.sessions++
-			if claim[1:] == session {
-				own = end
-			}
 		}
-		if claim != "l" {
-			latest = max(latest, end)
+		if name == session {
+			own = end
 		}
 	}
+	if p.bad {
+		return value{}, errMalformedValue
+	}
+	last := max(latest, linger)
 	if last > now {
-		v.left, v.held = microseconds(last-now), microseconds(max(0, now-began))
+		v.left, v.held = microseconds(last-now), microseconds(max(0, now-start))
 	} else {
 		v.ended = last
 	}
-	if v.renewal = own; own == 0 {
+	switch {
+	case own > now:
+		v.renewal = own
+	case latest > now:
 		v.renewal = latest
 	}
-	return v, rest, nil
+	return v, nil
 }
 
-func isClaim(name string) bool {
-	return name == "u" || name == "l" || name != "" && name[0] == 'c' && ValidateSession(name[1:]) == nil
+// unpacker reads what Redis's library struct has packed. What is too short or out of range makes it bad.
+type unpacker struct {
+	text string
+	bad  bool
 }
 
-// parseWhole reads a number of Redis's: at least 0, and exact in Lua.
-func parseWhole(text string) (int64, error) {
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err == nil && n > MaxFence {
-		err = strconv.ErrRange
+func (p *unpacker) cut(n int) string {
+	if n < 0 || n > len(p.text) {
+		p.bad = true
+		return ""
 	}
-	return int64(n), err
+	head := p.text[:n]
+	p.text = p.text[n:]
+	return head
+}
+
+// whole reads a double that is a whole number: at least 0, and exact.
+func (p *unpacker) whole() int64 {
+	packed := p.cut(8)
+	var bits uint64
+	for i := range len(packed) {
+		bits |= uint64(packed[i]) << (8 * i)
+	}
+	f := math.Float64frombits(bits)
+	if !(f >= 0 && f <= MaxFence && f == math.Trunc(f)) {
+		p.bad = true
+		return 0
+	}
+	return int64(f)
+}
+
+func (p *unpacker) byte() int {
+	if b := p.cut(1); b != "" {
+		return int(b[0])
+	}
+	return 0
+}
+
+// text0 reads a string up to the zero that ends it.
+func (p *unpacker) text0() string {
+	text := p.cut(strings.IndexByte(p.text, 0))
+	p.cut(1)
+	return text
 }
 
 func microseconds(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

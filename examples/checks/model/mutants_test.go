@@ -43,15 +43,15 @@ var mutants = map[string]struct {
 	// The reply is as it should be, but the claim in Redis ends when it would have.
 	"renew without extending": {
 		mutations: []mutation{
-			{"grant.lua", "holder_name, lapsed, changed = name, {}, true", "holder_name, lapsed, changed = name, {}, not (held and mine)"},
-			{"check.lua", "outcome, changed, lapsed = 'renewed', true, {}", "outcome, lapsed = 'renewed', {}"},
+			{"grant.lua", "holder_name, changed, lapsed = name, true, false", "holder_name, changed, lapsed = name, not (held and mine), false"},
+			{"check.lua", "outcome, changed, lapsed = 'renewed', true, false", "outcome, lapsed = 'renewed', false"},
 		},
 	},
 	// A fence counts the holders for as long as somebody holds the lock, and then begins anew.
 	"a fence that restarts": {
 		mutations: []mutation{
-			{"grant.lua", "fence + 1 > now and string.format('%.0f', fence + 1) or start", "string.format('%.0f', fence + 1)"},
-			{"release.lua", "if changed and not live then", "if held and mine and next(claims) == nil then fence, holder = '0', '' end\nif changed and not live then"},
+			{"grant.lua", "math.max(now, fence + 1)", "fence + 1"},
+			{"release.lua", "if changed and not live then", "if held and mine and live and duration == 0 then fence, holder = 0, '' end\nif changed and not live then"},
 		},
 	},
 }
@@ -62,9 +62,9 @@ const maxHistories = 50
 // parts are the files that make a script, in their order.
 func parts(file string) []string {
 	if file == "release.lua" || file == "status.lua" {
-		return []string{"hold.lua", file, "answer.lua"}
+		return []string{"struct.lua", "hold.lua", file, "answer.lua"}
 	}
-	return []string{"hold.lua", file, "grant.lua", "answer.lua"}
+	return []string{"struct.lua", "hold.lua", file, "grant.lua", "answer.lua"}
 }
 
 // source is a script as the engine sends it.
