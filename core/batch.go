@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,10 +96,18 @@ type batcher struct {
 	store *store
 
 	mu    sync.Mutex
-	under int     // batches under way, lone calls included
-	queue []*call // in the order they came
+	under int      // batches under way, lone calls included
+	queue []*batch // in the order they came
 	delay *time.Timer
 	trips shortest
+}
+
+// batch is calls that go together.
+type batch struct {
+	calls    []*call
+	youngest time.Time     // the latest limit of a call that may go with the oldest
+	done     chan struct{} // closed once err and the calls' replies are there
+	err      error
 }
 
 // shortest is the shortest round trip of late: a longer one tells of a busy Redis, not of a distant one.
@@ -125,7 +134,6 @@ func (s *shortest) delay() time.Duration {
 // waiting is a call's part in a batch.
 type waiting struct {
 	limit time.Time
-	done  chan error // has room for the one answer
 	state atomic.Int32
 }
 
@@ -159,21 +167,34 @@ func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error 
 	w := &c.waiting
 	w.limit = limit
 	w.state.Store(queued)
-	b.queue = append(b.queue, c)
-	if len(b.queue) == 1 {
+	batch := b.room(limit)
+	batch.calls = append(batch.calls, c)
+	if len(b.queue) == 1 && len(batch.calls) == 1 {
 		b.delay.Reset(b.trips.delay())
 	}
 	b.mu.Unlock()
 
 	select {
-	case err := <-w.done:
-		return err
+	case <-batch.done:
+		return batch.err
 	case <-ctx.Done():
 		if w.state.CompareAndSwap(queued, left) {
 			return fmt.Errorf("not sent: %w", ctx.Err())
 		}
 		return ctx.Err()
 	}
+}
+
+// room is the batch for a call with that limit. The caller holds the mutex.
+func (b *batcher) room(limit time.Time) *batch {
+	if n := len(b.queue); n > 0 {
+		if last := b.queue[n-1]; len(last.calls) < maxBatch && !limit.After(last.youngest) {
+			return last
+		}
+	}
+	next := &batch{calls: make([]*call, 0, 32), youngest: limit.Add(b.store.timeout / 4), done: make(chan struct{})}
+	b.queue = append(b.queue, next)
+	return next
 }
 
 // overdue sends what has waited for long enough.
@@ -196,34 +217,27 @@ func (b *batcher) returned(begin time.Time) {
 // flush sends the queue, as far as there is room. The caller holds the mutex.
 func (b *batcher) flush() {
 	for len(b.queue) > 0 && b.under < maxBatches {
-		youngest := b.queue[0].waiting.limit.Add(b.store.timeout / 4)
-		n := 1
-		for n < min(len(b.queue), maxBatch) && !b.queue[n].waiting.limit.After(youngest) {
-			n++
-		}
-		batch := b.queue[:n:n]
-		b.queue = append(make([]*call, 0, n), b.queue[n:]...)
+		next := b.queue[0]
+		b.queue = slices.Delete(b.queue, 0, 1)
 		b.under++
 		b.store.gate.stay()
-		go b.send(batch)
+		go b.send(next)
 	}
 }
 
 // send carries a batch out.
-func (b *batcher) send(batch []*call) {
+func (b *batcher) send(batch *batch) {
 	defer b.store.gate.leave()
-	calls := batch[:0]
-	for _, c := range batch {
+	calls := batch.calls[:0]
+	for _, c := range batch.calls {
 		if c.waiting.state.CompareAndSwap(queued, sent) {
 			calls = append(calls, c)
 		}
 	}
 	begin := time.Now()
-	err := b.carry(calls)
+	batch.err = b.carry(calls)
 	b.returned(begin)
-	for _, c := range calls {
-		c.waiting.done <- err
-	}
+	close(batch.done)
 }
 
 func (b *batcher) carry(calls []*call) (err error) {

@@ -38,10 +38,14 @@ const (
 // newCall returns a call of a script that takes what hold.lua says. The duration is the timeout or a linger.
 func (l *Locker) newCall(sc *script, key string, duration time.Duration) *call {
 	c, ok := l.store.scripts.Get().(*call)
-	if !ok {
+	switch {
+	case !ok:
 		c = &call{pooled: true}
 		c.init(redis.NewStringCmd(context.Background(), "evalsha", &c.sha, 1, &c.key, &c.owner, &c.name, &c.session,
 			&c.duration, &c.fence, &c.life, &c.channel, &c.mode))
+	case !l.store.oneServer:
+		// A cluster client keeps a key's slot in the command, so another key needs another command.
+		c.StringCmd = redis.NewStringCmd(context.Background(), c.Args()...)
 	}
 	c.script, c.sha, c.key = sc, sc.sha, key
 	c.duration, c.channel = duration.Microseconds(), l.channel
@@ -70,7 +74,6 @@ func newOtherCall(sc *script, key string, args ...any) *call {
 func (c *call) init(cmd *redis.StringCmd) {
 	c.StringCmd = cmd
 	c.alone[0] = c
-	c.waiting.done = make(chan error, 1)
 }
 
 // reset makes the call ready to be sent, once more or for the first time.

@@ -344,6 +344,29 @@ func awaitReplica(t *testing.T, master *redistest.Server) {
 func TestLocksSurviveTheFailoversOfACluster(t *testing.T) {
 	cluster := redistest.StartCluster(t)
 	client := opened(t, "redis://"+cluster.Addrs()[0]+"?addr="+cluster.Addrs()[1])
+	t.Run("no call needs a redirection", func(t *testing.T) {
+		locker := quietly(t, client)
+		// One after the other, so that calls use the same memory, and at the same time, so that they share pipelines.
+		for i := range 32 {
+			release(t, locker.Mutex(fmt.Sprint("alone", i), time.Minute, ann), 0)
+		}
+		var all sync.WaitGroup
+		for i := range 32 {
+			all.Go(func() {
+				for j := range 8 {
+					if err := locker.Mutex(fmt.Sprint("together", 8*i+j), time.Minute, ann).Release(t.Context()); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		all.Wait()
+		for _, node := range cluster.Nodes {
+			if info := node.Client(t).Info(t.Context(), "errorstats").Val(); strings.Contains(info, "MOVED") {
+				t.Errorf("%s redirected calls: %s", node.Addr, info)
+			}
+		}
+	})
 	t.Run("failovers", func(t *testing.T) {
 		t.Parallel()
 		locker := quietly(t, client)

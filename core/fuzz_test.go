@@ -163,7 +163,7 @@ func FuzzPlainRead(f *testing.F) {
 		}
 
 		m, renew := mutex(query), query&8 != 0
-		v, err := locker.look(ctx, time.Now(), locker.newRead(checkScript, key), Event{}, m.session)
+		v, err := locker.look(ctx, time.Now(), locker.newRead(checkScript, key), &Event{}, m.session)
 		if err != nil {
 			if text == "" {
 				t.Fatal(err)
@@ -176,11 +176,11 @@ func FuzzPlainRead(f *testing.F) {
 			mode = modeRenew
 		}
 		// The status comes first: a check may renew.
-		state, _, err := locker.ask(ctx, time.Now(), locker.newCall(statusScript, key, 0), Event{})
+		state, _, err := locker.ask(ctx, time.Now(), locker.newCall(statusScript, key, 0), &Event{})
 		if err != nil || !v.uncertain(locker.store.timeout) && v.status(uid) != state.status(uid) {
 			t.Fatalf("%q: status %+v, want %+v, %v", text, v.status(uid), state.status(uid), err)
 		}
-		want, _, err := locker.ask(ctx, time.Now(), m.call(checkScript, ttl, fence, mode), Event{})
+		want, _, err := locker.ask(ctx, time.Now(), m.call(checkScript, ttl, fence, mode), &Event{})
 		if err != nil {
 			t.Fatalf("%q: the script fails: %v", text, err)
 		}

@@ -48,7 +48,6 @@ type Locker struct {
 	hub       *hub
 	retention time.Duration
 	maxLocks  int
-	reads     bool // looks without a script, see read.go
 	onEvent   func(context.Context, Event)
 }
 
@@ -86,7 +85,6 @@ func New(client Client, options Options) (*Locker, error) {
 		channel:   options.Prefix + "changes",
 		retention: options.Retention,
 		maxLocks:  options.MaxLocksPerUser,
-		reads:     hasOneServer(client),
 		onEvent:   options.OnEvent,
 	}
 	l.hub = newHub(l)
@@ -118,18 +116,18 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 			return nil, err
 		}
 	}
-	start, about := time.Now(), Event{UID: uids[0]}
+	start, about := time.Now(), &Event{UID: uids[0]}
 	states := make([]Status, len(uids))
 	calls := make([]*call, len(uids))
 	undecided := make([]int, 0, len(uids)) // left to the script
 	for i, uid := range uids {
-		if l.reads {
+		if l.store.oneServer {
 			calls[i] = l.newRead(statusScript, l.key(uid))
 		} else {
 			undecided = append(undecided, i)
 		}
 	}
-	if l.reads {
+	if l.store.oneServer {
 		if _, err := l.run(ctx, start, about, calls); err != nil {
 			return nil, err
 		}
@@ -165,7 +163,7 @@ func (l *Locker) Status(ctx context.Context, uids ...string) ([]Status, error) {
 }
 
 // ask carries one script out and parses what it says.
-func (l *Locker) ask(ctx context.Context, start time.Time, c *call, about Event) (r reply, again bool, err error) {
+func (l *Locker) ask(ctx context.Context, start time.Time, c *call, about *Event) (r reply, again bool, err error) {
 	if again, err = l.run(ctx, start, about, c.alone[:]); err != nil {
 		return reply{}, again, err
 	}
@@ -174,7 +172,7 @@ func (l *Locker) ask(ctx context.Context, start time.Time, c *call, about Event)
 }
 
 // replyOf parses what a script has said, and ends the call's use.
-func (l *Locker) replyOf(ctx context.Context, c *call, about Event) (reply, error) {
+func (l *Locker) replyOf(ctx context.Context, c *call, about *Event) (reply, error) {
 	r, err := parseReply(c.Val())
 	if err != nil {
 		return reply{}, l.failed(ctx, c.script, about, err)
@@ -185,24 +183,26 @@ func (l *Locker) replyOf(ctx context.Context, c *call, about Event) (reply, erro
 
 // run carries calls of one operation out, which began at start: its time limit holds for all its round
 // trips together. about carries what the event of a failure says besides.
-func (l *Locker) run(ctx context.Context, start time.Time, about Event, calls []*call) (again bool, err error) {
+func (l *Locker) run(ctx context.Context, start time.Time, about *Event, calls []*call) (again bool, err error) {
 	again, err = l.store.run(ctx, start, calls)
 	if errors.Is(err, ErrClosed) {
 		return false, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	if err != nil {
-		about.Duration = time.Since(start)
-		return again, l.failed(ctx, calls[0].script, about, err)
+		failure := *about
+		failure.Duration = time.Since(start)
+		return again, l.failed(ctx, calls[0].script, &failure, err)
 	}
 	return again, nil
 }
 
 // failed makes an ErrUnavailable and an event of a failure.
-func (l *Locker) failed(ctx context.Context, sc *script, about Event, err error) error {
+func (l *Locker) failed(ctx context.Context, sc *script, about *Event, err error) error {
 	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, err)
 	if !errors.Is(ctx.Err(), context.Canceled) { // a caller that went away is no failure of the store
-		about.Kind, about.Op, about.Err = StoreFailed, sc.op, err
-		l.onEvent(ctx, about)
+		failure := *about
+		failure.Kind, failure.Op, failure.Err = StoreFailed, sc.op, err
+		l.onEvent(ctx, failure)
 	}
 	return err
 }

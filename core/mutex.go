@@ -23,7 +23,15 @@ type Mutex struct {
 // MaxTTL). An argument out of its range is reported by the calls: ErrInvalidUID, ErrInvalidTTL,
 // ErrInvalidUser.
 func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
-	m := &Mutex{locker: l, uid: uid, ttl: ttl, user: user}
+	m := new(Mutex)
+	m.init(l, uid, ttl, user)
+	return m
+}
+
+// init is a function of its own so that the compiler inlines Mutex, and one made for a single call stays off
+// the heap.
+func (m *Mutex) init(l *Locker, uid string, ttl time.Duration, user User) {
+	m.locker, m.uid, m.ttl, m.user = l, uid, ttl, user
 	if m.invalid = ValidateUID(uid); m.invalid == nil {
 		m.key = l.key(uid)
 		m.invalid = validateTTL(ttl)
@@ -31,7 +39,6 @@ func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
 	if m.invalid == nil {
 		m.invalid = user.ID.validate()
 	}
-	return m
 }
 
 // WithSession returns the mutex for one of the user's sessions, a page or a tab: Acquire then makes that
@@ -172,7 +179,7 @@ func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
 	start, event := time.Now(), m.event()
 	ctx = context.WithoutCancel(ctx)
 	c := m.call(releaseScript, linger, options.Fence, 0)
-	r, _, err := m.locker.ask(ctx, start, c, event)
+	r, _, err := m.locker.ask(ctx, start, c, &event)
 	if err != nil {
 		return err
 	}
@@ -198,7 +205,7 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 		return nil, m.invalid
 	}
 	start, event := time.Now(), m.event()
-	r, again, err := m.answer(ctx, start, sc, fence, mode, event)
+	r, again, err := m.answer(ctx, start, sc, fence, mode, &event)
 	if err != nil {
 		return nil, err
 	}
@@ -260,8 +267,8 @@ func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (
 }
 
 // answer is what the operation says: from a plain read where that is enough, else from its script.
-func (m *Mutex) answer(ctx context.Context, start time.Time, sc *script, fence int64, mode int, about Event) (r reply, again bool, err error) {
-	if sc == checkScript && mode&modeAcquire == 0 && m.locker.reads {
+func (m *Mutex) answer(ctx context.Context, start time.Time, sc *script, fence int64, mode int, about *Event) (r reply, again bool, err error) {
+	if sc == checkScript && mode&modeAcquire == 0 && m.locker.store.oneServer {
 		v, err := m.locker.look(ctx, start, m.locker.newRead(sc, m.key), about, m.session)
 		if err != nil {
 			return reply{}, false, err

@@ -62,8 +62,9 @@ func (m *Mutex) recount(ctx context.Context, lock *Lock) (*Lock, error) {
 
 // count enters the resource among the user's for ttl, or takes it out if ttl is 0.
 func (m *Mutex) count(ctx context.Context, ttl time.Duration, limit int) (answer string, err error) {
+	about := m.event()
 	c := newOtherCall(quotaScript, m.locker.userKey(m.user.ID), m.uid, ttl.Microseconds(), limit)
-	if _, err := m.locker.run(ctx, time.Now(), m.event(), c.alone[:]); err != nil {
+	if _, err := m.locker.run(ctx, time.Now(), &about, c.alone[:]); err != nil {
 		return "", err
 	}
 	return c.Val(), nil

@@ -3,8 +3,6 @@ package core
 import (
 	"context"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // Looking without a script. A guard stands on every save, and most of its answers change nothing; a plain
@@ -23,12 +21,6 @@ import (
 //
 // On a cluster, and on a client that the engine does not know, TIME may come from another server than the
 // value. There the scripts answer everything.
-
-// hasOneServer tells whether everything goes to one server at a time.
-func hasOneServer(client Client) bool {
-	_, ok := client.(*redis.Client)
-	return ok
-}
 
 // uncertain tells that the lock ended so lately that it may have been renewed since the value was read.
 func (v *value) uncertain(timeout time.Duration) bool {
@@ -52,7 +44,7 @@ func (v *value) check(m *Mutex, fence int64, renew bool) (outcome, bool) {
 }
 
 // look reads one key.
-func (l *Locker) look(ctx context.Context, start time.Time, c *call, about Event, session string) (value, error) {
+func (l *Locker) look(ctx context.Context, start time.Time, c *call, about *Event, session string) (value, error) {
 	if _, err := l.run(ctx, start, about, c.alone[:]); err != nil {
 		return value{}, err
 	}
@@ -60,7 +52,7 @@ func (l *Locker) look(ctx context.Context, start time.Time, c *call, about Event
 }
 
 // valueOf parses what a read has found, and ends its use.
-func (l *Locker) valueOf(ctx context.Context, c *call, about Event, session string) (value, error) {
+func (l *Locker) valueOf(ctx context.Context, c *call, about *Event, session string) (value, error) {
 	v, err := value{now: c.now}, error(nil)
 	if c.Err() == nil { // the key exists
 		v, err = parseValue(c.Val(), c.now, session)

@@ -39,7 +39,9 @@ type store struct {
 	client   Client
 	timeout  time.Duration
 	batchers batchers // nil: every call goes by itself
-	inline   bool     // the client itself honours the deadline
+	// oneServer tells that everything goes to one server at a time.
+	oneServer bool
+	inline    bool // the client itself honours the deadline
 	// poolWait is how long the client waits for a free connection whatever the deadline is.
 	poolWait time.Duration
 	places   chan struct{}
@@ -52,6 +54,7 @@ type store struct {
 func newStore(client Client, timeout time.Duration, batching bool) *store {
 	s := &store{client: client, timeout: timeout, places: make(chan struct{}, maxUnderWay), gate: gate{empty: make(chan struct{})}}
 	if c, ok := client.(*redis.Client); ok {
+		s.oneServer = true
 		s.inline, s.poolWait = c.Options().ContextTimeoutEnabled, c.Options().PoolTimeout
 	}
 	if batching {
