@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -387,15 +388,24 @@ func editlockCases(engine string, options core.Options) []benchCase {
 	}
 	return []benchCase{
 		{name: engine + " acquire", open: open(func(locker *core.Locker, caller int) (call, error) {
-			// Nothing but an acquire: by the time it comes round to a document again, the hold has run out.
-			const documents, ttl = 1024, core.MinTTL
-			uids, next := make([]string, documents), 0
-			for i := range uids {
-				uids[i] = uid("acquire-"+strconv.Itoa(i), caller)
+			// Nothing but an acquire: to a document comes back only whoever finds its hold run out. The caller
+			// has no more documents than that takes.
+			const ttl = core.MinTTL
+			type document struct {
+				uid string
+				at  time.Time // of its last acquire
 			}
+			var documents []document
+			next := 0
 			return func(ctx context.Context) error {
-				next++
-				lock, err := locker.Mutex(uids[next%documents], ttl, users[caller]).Acquire(ctx)
+				if len(documents) == 0 || time.Since(documents[next].at) < 2*ttl {
+					documents = slices.Insert(documents, next, document{uid: uid("acquire-"+strconv.Itoa(len(documents)), caller)})
+				}
+				lock, err := locker.Mutex(documents[next].uid, ttl, users[caller]).Acquire(ctx)
+				documents[next].at = time.Now()
+				if next++; next == len(documents) {
+					next = 0
+				}
 				if err == nil && lock.Renewed {
 					return errors.New("an acquire turned out to be a renewal")
 				}

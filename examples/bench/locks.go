@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 
@@ -21,6 +20,8 @@ import (
 const (
 	lockCallers   = 16
 	copiesAtATime = 1000
+	// rawGets is what many keys cost without a lock in between.
+	rawGets = "go-redis, 8 GETs in a pipeline"
 )
 
 func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (results, error) {
@@ -28,7 +29,7 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 	if c.short {
 		counts = []int{100, 1_000}
 	}
-	operations := []string{"guard check", "renew", "acquire + release"}
+	operations := []string{"guard check", "renew", "acquire + release", rawGets}
 	var jobs []job
 	var memory section
 	var verdicts []verdict
@@ -59,7 +60,11 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 		for _, operation := range operations {
 			calls := make([]call, lockCallers)
 			for caller := range calls {
-				calls[caller] = onAnyOf(n, caller, locker, operation)
+				if operation == rawGets {
+					calls[caller] = getAnyOf(n, caller, s.goRedis())
+				} else {
+					calls[caller] = onAnyOf(n, caller, locker, operation)
+				}
 			}
 			jobs = append(jobs, rig.callers(lockJob(operation, n), calls))
 		}
@@ -80,7 +85,7 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 
 	times := section{
 		title: fmt.Sprintf("With many held locks, %d callers", lockCallers), header: []string{"µs a call"},
-		note: "Guard checks and renewals go to any of the held locks.",
+		note: "Guard checks, renewals and GETs go to any of the held locks.",
 	}
 	for _, n := range counts {
 		times.header = append(times.header, thousands(int64(n))+" held")
@@ -91,6 +96,9 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 			row = append(row, spread(found.summary(key{lockJob(operation, n), lockCallers}, micro(nsPerOp))))
 		}
 		times.rows = append(times.rows, row)
+		if operation == rawGets {
+			continue
+		}
 		least, most := counts[0], counts[len(counts)-1]
 		verdicts = append(verdicts, verdict{
 			what: fmt.Sprintf("%s, %s held locks / %s", operation, thousands(int64(most)), thousands(int64(least))), limit: 1.15,
@@ -133,6 +141,25 @@ func onAnyOf(n, caller int, locker *core.Locker, operation string) call {
 	}
 }
 
+// getAnyOf makes a caller's call that reads any of n held locks as plain keys.
+func getAnyOf(n, caller int, client *redis.Client) call {
+	random := rand.New(rand.NewPCG(uint64(caller), 1))
+	return func(ctx context.Context) error {
+		_, err := client.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for range 8 {
+				p.Get(ctx, lockKey(lockUID(random.IntN(n))))
+			}
+			return nil
+		})
+		return err
+	}
+}
+
+// lockKey is the engine's key of a resource.
+func lockKey(uid string) string {
+	return core.DefaultPrefix + "{" + base64.RawURLEncoding.EncodeToString([]byte(uid)) + "}"
+}
+
 // hold fills an empty database with n held locks, and tells their memory in bytes a lock: all that the
 // server used more, and what it says of one key.
 func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one float64, err error) {
@@ -147,15 +174,14 @@ func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one f
 	if err != nil {
 		return 0, 0, err
 	}
-	if len(keys) != 1 {
-		return 0, 0, fmt.Errorf("one lock has the keys %q", keys)
+	first := lockKey(lockUID(0))
+	if !slices.Equal(keys, []string{first}) {
+		return 0, 0, fmt.Errorf("one lock has the keys %q, not %s", keys, first)
 	}
-	first := keys[0]
-	encode := base64.RawURLEncoding.EncodeToString
 	for from := 1; from < n; from += copiesAtATime {
 		_, err := rig.admin.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i := from; i < min(from+copiesAtATime, n); i++ {
-				p.Copy(ctx, first, strings.Replace(first, encode([]byte(lockUID(0))), encode([]byte(lockUID(i))), 1), 0, false)
+				p.Copy(ctx, first, lockKey(lockUID(i)), 0, false)
 			}
 			return nil
 		})
