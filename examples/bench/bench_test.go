@@ -66,6 +66,9 @@ func TestShortRun(t *testing.T) {
 				"A save over HTTP, 64 connections: "+httpJob(f.name, v.name))
 		}
 	}
+	for _, name := range replayed {
+		expected = append(expected, "What a call costs redis-server: "+name)
+	}
 	expected = append(expected,
 		"With many held locks, 16 callers: guard check", "With many held locks, 16 callers: renew",
 		"With many held locks, 16 callers: acquire + release", "Memory of a held lock: 1,000",

@@ -55,7 +55,8 @@ type (
 type site struct {
 	ctx     context.Context
 	addr    string
-	pool    int // connections of a client; 0: as many as go-redis likes
+	pool    int        // connections of a client; 0: as many as go-redis likes
+	hook    redis.Hook // of go-redis clients; nil: none
 	shared  *redis.Client
 	closers []func()
 }
@@ -76,6 +77,9 @@ func (s *site) goRedis() *redis.Client {
 		s.shared = redis.NewClient(&redis.Options{
 			Addr: s.addr, PoolSize: s.pool, DialTimeout: patience, ReadTimeout: patience, WriteTimeout: patience, PoolTimeout: patience,
 		})
+		if s.hook != nil {
+			s.shared.AddHook(s.hook)
+		}
 		s.onClose(func() { _ = s.shared.Close() })
 	}
 	return s.shared
@@ -97,6 +101,9 @@ func (s *site) locker(options core.Options) (*core.Locker, error) {
 	client, err := core.Open(s.ctx)
 	if err != nil {
 		return nil, err
+	}
+	if s.hook != nil {
+		client.AddHook(s.hook)
 	}
 	locker, err := core.New(client, options)
 	if err != nil {

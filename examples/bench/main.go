@@ -4,8 +4,9 @@
 //	cd examples/bench && go run .
 //
 // It needs redis-server in PATH, starts servers of its own, and writes results.md and results.svg.
-// Each part of it is one file: engine.go and cases.go, locks.go (many held locks), http.go, distant.go,
-// waiters.go; serve.go, load.go and child.go are the processes they need. How it measures is in slices.go, what becomes of the figures in stats.go and report.go.
+// Each part of it is one file: engine.go and cases.go, replay.go (what redis-server alone takes), locks.go (many
+// held locks), http.go, distant.go, waiters.go; serve.go, load.go and child.go are the processes they need. How it
+// measures is in slices.go, what becomes of the figures in stats.go and report.go.
 package main
 
 import (
@@ -46,6 +47,7 @@ type part struct {
 
 var parts = []part{
 	{"engine", measureEngine},
+	{"replay", measureReplay},
 	{"locks", measureLocks},
 	{"http", measureHTTP},
 	{"distant", measureDistant},
