@@ -38,8 +38,8 @@ const protocol = 2
 //	REDIS_URL       redis://, rediss:// or unix://; ?addr=host:port for Cluster, ?master_name= for Sentinel
 //	REDIS_DB_MUTEX  the database that holds the locks; overrides the one in REDIS_URL; 0 by default
 //
-// It asks Redis once, so that a wrong database, password or address is an error at start. The client is
-// the caller's to close. Errors: ErrNotConfigured, ErrInvalidEnvironment, ErrUnavailable.
+// It asks Redis, so that a wrong database, password or address is an error at start, or a Redis before 6.2.
+// The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalidEnvironment, ErrUnavailable.
 func Open(ctx context.Context) (redis.UniversalClient, error) {
 	db, err := parseDB(os.Getenv(EnvDB))
 	if err != nil {
@@ -69,6 +69,9 @@ func Open(ctx context.Context) (redis.UniversalClient, error) {
 			return nil, errors.Join(fmt.Errorf("%w: %s names a node of a cluster; add ?addr=host:port for another of its nodes",
 				ErrInvalidEnvironment, EnvURL), client.Close())
 		}
+	}
+	if err := client.Do(ctx, "getex", DefaultPrefix).Err(); err != nil && redis.HasErrorPrefix(err, "unknown command") {
+		return nil, errors.Join(fmt.Errorf("%w: %s: Redis 6.2 or later is needed: %w", ErrInvalidEnvironment, EnvURL, err), client.Close())
 	}
 	if err := CheckServer(ctx, client); err != nil {
 		slog.WarnContext(ctx, "editlock: redis may lose locks", "error", err)

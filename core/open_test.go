@@ -103,6 +103,16 @@ func TestOpenOfAClusterNodeSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
+func TestOpenSaysThatRedisIsTooOld(t *testing.T) {
+	server := redistest.Start(t, "--rename-command", "GETEX", "GETEX-of-6.2")
+	t.Setenv(core.EnvURL, server.URL(0))
+	t.Setenv(core.EnvDB, "")
+	_, err := core.Open(t.Context())
+	if !errors.Is(err, core.ErrInvalidEnvironment) || !strings.Contains(err.Error(), "6.2") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestCheckServerWarnsOfAnEvictionPolicy(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
