@@ -3,7 +3,7 @@ local head = value -- all but the ended sessions
 if changed then
   last = now
   if unnamed > last then last = unnamed elseif not lapsed then unnamed = 0 end
-  if linger > last then last = linger elseif not lapsed and linger <= now then linger = 0 end
+  if linger > last then last = linger end
   local sessions, count = '', 0
   for claimant, at in pairs(claims) do
     if lapsed or at > now then

@@ -24,7 +24,8 @@ import (
 //     what it reads is as fresh.
 //   - A batch ends when the time limit of its oldest call does, even if the client hangs, and then its place
 //     is free. Whoever waits for a place is younger, so nobody waits beyond a time limit, without a timer for
-//     each; and calls much younger than the oldest go with another batch, lest they be cut short with it.
+//     each. So calls much younger than the oldest go with another batch, lest they be cut short with it, and
+//     one with less than three quarters of its time left, the second round trip of a slow one, by itself.
 //   - A batch has one server. Over the nodes of a cluster a pipeline ends with the slowest, and one master
 //     that hangs would fail the calls for all others: there every master has a batcher of its own. What a
 //     client that the engine does not know does with a pipeline is not known either, and it gets none.
@@ -161,6 +162,10 @@ func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error 
 		b.under++
 		b.mu.Unlock()
 		defer b.returned(time.Now())
+		return b.store.exchange(ctx, limit, calls)
+	}
+	if time.Until(limit) < b.store.timeout*3/4 {
+		b.mu.Unlock()
 		return b.store.exchange(ctx, limit, calls)
 	}
 	c := calls[0]

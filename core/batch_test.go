@@ -271,6 +271,43 @@ func TestBadCallOfABatchHarmsOnlyItself(t *testing.T) {
 	})
 }
 
+// A check's script follows its look, in what is left of one time limit for both. By then others wait for all
+// places, whose limit is a later one.
+func TestSecondRoundTripKeepsTheCallsTimeLimit(t *testing.T) {
+	onLine(t, func(*line) carrier {
+		return func(ctx context.Context, commands []redis.Cmder) error {
+			if said(commands[0]) == "look a" {
+				time.Sleep(core.DefaultTimeout * 8 / 10)
+				now := int(time.Now().UnixMicro())
+				commands[0].(interface{ SetVal(string) }).SetVal(core.Packed(7, now, now+1_000_000, 0, byte(0), "i1", "Ann"))
+				commands[1].(*redis.TimeCmd).SetVal(time.UnixMicro(int64(now)))
+				return nil
+			}
+			end, _ := ctx.Deadline()
+			time.Sleep(time.Until(end))
+			return context.DeadlineExceeded
+		}
+	}, func(t *testing.T, l *line) {
+		begin := time.Now()
+		l.pending.Go(func() {
+			_, err := l.mutex("a").Check(t.Context(), core.CheckOptions{Renew: true})
+			if took := time.Since(begin); !errors.Is(err, core.ErrUnavailable) || took > core.DefaultTimeout {
+				t.Errorf("the check took %v: %v", took, err)
+			}
+		})
+		pass(core.DefaultTimeout * 7 / 10)
+		for i := range 12 {
+			l.pending.Go(func() {
+				if err := l.acquire(t.Context(), fmt.Sprint("other", i))(); !errors.Is(err, core.ErrUnavailable) {
+					t.Error(err)
+				}
+			})
+			pass(5 * time.Millisecond)
+		}
+		l.pending.Wait()
+	})
+}
+
 func TestBatchHalfAppliedIsRepeatedWhereThatIsHarmless(t *testing.T) {
 	onLine(t, func(l *line) carrier {
 		return func(_ context.Context, commands []redis.Cmder) error {

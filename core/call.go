@@ -35,7 +35,8 @@ const (
 	modeAcquire = 2
 )
 
-// newCall returns a call of a script that takes what hold.lua says. The duration is the timeout or a linger.
+// newCall returns a call of a script that takes what hold.lua says. The duration is the timeout, or a linger,
+// or 0.
 func (l *Locker) newCall(sc *script, key string, duration time.Duration) *call {
 	c, ok := l.store.scripts.Get().(*call)
 	switch {

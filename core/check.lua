@@ -13,7 +13,7 @@ elseif match and (not mine or fence ~= match) then
 elseif held then
   outcome = 'held'
   -- A check makes no claim: it moves the end of one that is there, but not of a linger. The session's own,
-  -- else the one that ends last (of several the first by name, so that it is always the same).
+  -- else the one that ends last; of several a session before the unnamed one, and the first by name.
   local claimant, at = session, claims[session] or 0
   if renew and at <= now then
     claimant, at = '', unnamed

@@ -1,12 +1,14 @@
 -- The head of every operation's script: the one place that reads and writes a resource's value.
 --
--- KEYS[1]  one string for one resource (DESIGN.md, invariant 1), packed by Redis's library struct:
---   d fence, d start of the hold
+-- KEYS[1]  one string for one resource (DESIGN.md, invariant 1), packed by Redis's library struct: d is a
+-- double, the low byte first, B a byte, s a string that ends with a zero byte.
+--   d fence, d start of the hold; both are 0, and there is no owner, where only ended sessions are known
 --   d end of the unnamed claim, d of a linger, 0 where there is none; B number of sessions with a claim
 --   s owner, s the owner's name
 --   for each such session: d the end of its claim, s the session
 --   and, as lines of text, the oldest first, ended sessions and how long they are remembered:
 --     <session> <owner> TAB <until>
+-- Claims that have lapsed stay on record until their user's next call, a linger until the next hold.
 -- All times are Redis TIME in microseconds, doubles as Lua's numbers are. Owners and names have no control
 -- characters: core/user.go escapes them. core/value.go reads all but the last part, too.
 --
@@ -40,7 +42,7 @@ local value = redis.call('GET', KEYS[1])
 if value then
   local count, at, claimant, rest
   fence, start, unnamed, linger, count, holder, holder_name, rest = struct.unpack('<ddddBss', value)
-  if fence % 1 ~= 0 or fence >= 2 ^ 53 then error('editlock: the key holds something else') end
+  if fence < 0 or fence % 1 ~= 0 or fence >= 2 ^ 53 then error('editlock: the key holds something else') end
   last = math.max(unnamed, linger)
   for _ = 1, count do
     at, claimant, rest = struct.unpack('<ds', value, rest)

@@ -16,8 +16,8 @@ type Options struct {
 	// Timeout is the time limit of one call; when it has passed the answer is ErrUnavailable. At least
 	// 10 ms. Optional. Default: 1s.
 	Timeout time.Duration
-	// Retention is how long the last holder and fence are remembered after a hold has ended. At least
-	// one second. Optional. Default: 24h.
+	// Retention is how long the last holder and fence are remembered after a hold has ended. One second to
+	// 100 years. Optional. Default: 24h.
 	Retention time.Duration
 	// MaxLocksPerUser caps the locks that one user holds at a time; one more is ErrTooManyLocks. The count
 	// costs another round trip a call and is as exact as the clocks of a cluster's nodes agree. Optional.
@@ -37,6 +37,8 @@ const (
 	DefaultPrefix    = "editlock:"
 	DefaultTimeout   = time.Second
 	DefaultRetention = 24 * time.Hour
+
+	maxRetention = 100 * 365 * 24 * time.Hour
 )
 
 // Locker is the engine: it decides in Redis who may edit. It is safe for concurrent use; one for an
@@ -74,8 +76,8 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, fmt.Errorf("%w: Prefix %q has a brace, which would move keys to other cluster slots", ErrInvalidOptions, options.Prefix)
 	case options.Timeout < 10*time.Millisecond:
 		return nil, fmt.Errorf("%w: Timeout %v is below 10ms", ErrInvalidOptions, options.Timeout)
-	case options.Retention < time.Second:
-		return nil, fmt.Errorf("%w: Retention %v is below 1s", ErrInvalidOptions, options.Retention)
+	case options.Retention < time.Second || options.Retention > maxRetention:
+		return nil, fmt.Errorf("%w: Retention %v is not within 1s and %v", ErrInvalidOptions, options.Retention, maxRetention)
 	case options.MaxLocksPerUser < 0:
 		return nil, fmt.Errorf("%w: MaxLocksPerUser %d is negative", ErrInvalidOptions, options.MaxLocksPerUser)
 	}

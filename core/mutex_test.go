@@ -242,6 +242,20 @@ func TestSessions(t *testing.T) {
 				t.Errorf("s1: %v", err)
 			}
 		},
+		"of claims that end together a check moves a session's": func(t *testing.T, f *fixture, tab func(string) *core.Mutex) {
+			must(t)(f.Mutex("d", ttl, ann).Acquire(t.Context()))
+			must(t)(tab("b").Acquire(t.Context()))
+			must(t)(tab("a").Acquire(t.Context()))
+			must(t)(f.Mutex("d", 4*ttl, ann).Check(t.Context(), core.CheckOptions{Renew: true}))
+			f.advance(ttl)
+			if got := f.look(t, "d"); got.Sessions != 1 {
+				t.Errorf("%+v", got)
+			}
+			release(t, tab("a"), 0)
+			if got := f.look(t, "d"); got.Locked {
+				t.Errorf("it was not the first by name: %+v", got)
+			}
+		},
 		"an unnamed claim is no session": func(t *testing.T, f *fixture, tab func(string) *core.Mutex) {
 			must(t)(tab("a").Acquire(t.Context()))
 			if got := must(t)(f.Mutex("d", ttl, ann).Acquire(t.Context())); got.Sessions != 1 {
@@ -494,6 +508,47 @@ func TestEventsTellWhoseHoldExpired(t *testing.T) {
 	}
 }
 
+func TestReleaseLeavesNothingThatCouldExpire(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		run  func(t *testing.T, f *fixture)
+		want []core.EventKind
+	}{
+		"a claim that lapsed beside another": {func(t *testing.T, f *fixture) {
+			mine := f.Mutex("d", time.Minute, ann)
+			must(t)(mine.Acquire(t.Context()))
+			f.advance(40 * time.Second)
+			must(t)(mine.WithSession("a").Acquire(t.Context()))
+			f.advance(40 * time.Second)
+			release(t, mine, 0)
+			must(t)(f.Mutex("d", time.Minute, bob).Acquire(t.Context()))
+		}, []core.EventKind{core.Acquired, core.Renewed, core.Released, core.Acquired}},
+		"a hold that lapsed": {func(t *testing.T, f *fixture) {
+			his := f.Mutex("d", time.Minute, bob)
+			must(t)(his.Acquire(t.Context()))
+			f.advance(2 * time.Minute)
+			release(t, his, 0)
+			must(t)(f.Mutex("d", time.Minute, ann).Acquire(t.Context()))
+		}, []core.EventKind{core.Acquired, core.Acquired}},
+		"a linger that lapsed": {func(t *testing.T, f *fixture) {
+			mine := f.Mutex("d", time.Minute, ann)
+			must(t)(mine.Acquire(t.Context()))
+			release(t, mine, time.Second)
+			f.advance(2 * time.Second)
+			must(t)(f.Mutex("d", time.Minute, bob).Acquire(t.Context()))
+		}, []core.EventKind{core.Acquired, core.Released, core.Acquired}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := onEmbedded(t)
+			test.run(t, f)
+			if got := f.events(); !slices.Equal(got, test.want) {
+				t.Errorf("%v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
 func TestNoKeyIsWithoutAnEnd(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
@@ -519,6 +574,15 @@ func TestNoKeyIsWithoutAnEnd(t *testing.T) {
 	f.advance(time.Hour)
 	release(t, mine, 0)
 	end("released", core.DefaultRetention-time.Hour+5*time.Second)
+
+	must(t)(mine.WithSession("b").Acquire(t.Context()))
+	must(t)(mine.WithSession("c").Acquire(t.Context()))
+	f.advance(30 * time.Second)
+	release(t, mine.WithSession("b"), 0)
+	end("one session of two ended", core.DefaultRetention+30*time.Second)
+	must(t)(f.Mutex("d", time.Hour, ann).WithSession("d").Acquire(t.Context()))
+	must(t)(mine.WithSession("c").Acquire(t.Context()))
+	end("a longer claim than the one renewed", core.DefaultRetention+time.Hour)
 }
 
 // value returns the sessions with a claim and the ended ones in the one key.

@@ -19,7 +19,7 @@ end
 -- those sessions too, and the call that finds them tells of the expiry.
 if mine then
   lapsed = false
-  changed = changed or unnamed > 0 and unnamed <= now or linger > 0 and linger <= now
+  changed = changed or unnamed > 0 and unnamed <= now
 end
 
 -- Only a claim that held the lock until now may linger, so a repeated release prolongs nothing.

@@ -168,15 +168,28 @@ func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 func TestValueThatMakesNoSenseIsNoDecision(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
-	for _, text := range []string{"", "x", core.Packed(7, 5, 1<<53-1, 0, byte(1), "i1", "Ann"), strings.Repeat("a text\n", 99)} {
+	mutex := f.Mutex("d", time.Minute, ann)
+	for _, text := range []string{
+		"", "x", core.Packed(7, 5, 1<<53-1, 0, byte(1), "i1", "Ann"), strings.Repeat("a text\n", 99),
+		strings.Repeat("a text\x00", 99), core.Packed(7.5, 5, 1, 0, byte(0), "i1", "Ann"),
+		core.Packed(-7, 5, 1, 0, byte(0), "i1", "Ann"), core.Packed(1<<53, 5, 1, 0, byte(0), "i1", "Ann"),
+	} {
 		if err := f.client.Set(t.Context(), lockKey("d"), text, time.Minute).Err(); err != nil {
 			t.Fatal(err)
 		}
-		if lock, err := f.Mutex("d", time.Minute, ann).Check(t.Context(), core.CheckOptions{}); !errors.Is(err, core.ErrUnavailable) {
-			t.Errorf("%q: check: %+v, %v", text, lock, err)
+		for call, do := range map[string]func() (any, error){
+			"check":    func() (any, error) { return mutex.Check(t.Context(), core.CheckOptions{}) },
+			"status":   func() (any, error) { return f.Status(t.Context(), "d") },
+			"acquire":  func() (any, error) { return mutex.Acquire(t.Context()) },
+			"takeover": func() (any, error) { return mutex.TakeOver(t.Context(), 7) },
+			"release":  func() (any, error) { return nil, mutex.WithSession("s").Release(t.Context()) },
+		} {
+			if got, err := do(); !errors.Is(err, core.ErrUnavailable) {
+				t.Errorf("%q: %s: %+v, %v", text, call, got, err)
+			}
 		}
-		if states, err := f.Status(t.Context(), "d"); !errors.Is(err, core.ErrUnavailable) {
-			t.Errorf("%q: status: %+v, %v", text, states, err)
+		if left := f.client.Get(t.Context(), lockKey("d")).Val(); left != text {
+			t.Errorf("%q became %q", text, left)
 		}
 	}
 }

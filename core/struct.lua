@@ -1,5 +1,6 @@
 -- The part of Redis's library struct that the scripts use, where a server's Lua has none (core/embedded):
--- d a double with its low byte first, B a byte, s a string and the zero that ends it.
+-- d a double with its low byte first, here only 0 or a whole number above it; B a byte; s a string and the zero
+-- that ends it.
 local struct = rawget(_G, 'struct') or {
   pack = function(format, ...)
     local values, bytes = { ... }, {}

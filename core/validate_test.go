@@ -3,6 +3,7 @@ package core_test
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -93,6 +94,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"negative timeout":   second(core.New(client, core.Options{Timeout: -1})),
 		"short timeout":      second(core.New(client, core.Options{Timeout: time.Millisecond})),
 		"negative retention": second(core.New(client, core.Options{Retention: -1})),
+		"endless retention":  second(core.New(client, core.Options{Retention: math.MaxInt64})),
 	} {
 		if !errors.Is(err, core.ErrInvalidOptions) {
 			t.Errorf("%s: %v", name, err)

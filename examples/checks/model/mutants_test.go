@@ -51,7 +51,7 @@ var mutants = map[string]struct {
 	"a fence that restarts": {
 		mutations: []mutation{
 			{"grant.lua", "math.max(now, fence + 1)", "fence + 1"},
-			{"release.lua", "if changed and not live then", "if held and mine and live and duration == 0 then fence, holder = 0, '' end\nif changed and not live then"},
+			{"release.lua", "announce = held and mine and (live or free)", "announce = held and mine and (live or free)\nif announce and free then fence, holder = 0, '' end"},
 		},
 	},
 }
