@@ -46,8 +46,8 @@
 //
 // The pipelines are collected here and not by go-redis's AutoPipeline, which is marked experimental and would
 // take what is decided here for each call, its time limit, repeat and unknown script, out of sight.
-// examples/bench measures it beside the engine: its half-duplex form makes a lone call about twice as slow, its
-// full-duplex form costs 64 and 256 callers more than the batches here, although a guard's check is two
+// examples/bench measures it beside the engine: its half-duplex form makes a lone call half as slow again or more,
+// its full-duplex form costs 64 and 256 callers more than the batches here, although a guard's check is two
 // commands and AutoPipeline's GET is one.
 //
 // # When Redis is unwell
