@@ -1,7 +1,7 @@
 -- answer: write, tell those who wait, reply.
 local head = value -- all but the ended sessions
 if changed then
-  last = now
+  local last = now
   if unnamed > last then last = unnamed elseif not lapsed then unnamed = 0 end
   if linger > last then last = linger end
   local sessions, count = '', 0

@@ -21,8 +21,8 @@
 --
 -- Each script is one straight line: hold.lua reads, the operation decides, grant.lua makes the claim of an
 -- operation that may have one, and answer.lua writes what has changed and replies. While a script runs
--- nothing else does, and half of what it costs is Lua: so there are no functions, and no number is printed
--- or parsed that can be packed (to print one of 16 digits costs as much as to read a key).
+-- nothing else does, and much of what it costs is Lua: so there are no functions, and the numbers of a value
+-- are packed and not printed (to print one of 16 digits costs as much as to read a key).
 
 local MAX_SESSIONS, MAX_ENDED, ENDED_MEMORY = 32, 64, 600000000
 

@@ -177,7 +177,7 @@ func (l *Locker) ask(ctx context.Context, start time.Time, c *call, about *Event
 func (l *Locker) replyOf(ctx context.Context, c *call, about *Event) (reply, error) {
 	r, err := parseReply(c.Val())
 	if err != nil {
-		return reply{}, l.failed(ctx, c.script, about, err)
+		return reply{}, l.failed(ctx, c.script, *about, err)
 	}
 	l.store.giveBack(c)
 	return r, nil
@@ -193,18 +193,17 @@ func (l *Locker) run(ctx context.Context, start time.Time, about *Event, calls [
 	if err != nil {
 		failure := *about
 		failure.Duration = time.Since(start)
-		return again, l.failed(ctx, calls[0].script, &failure, err)
+		return again, l.failed(ctx, calls[0].script, failure, err)
 	}
 	return again, nil
 }
 
 // failed makes an ErrUnavailable and an event of a failure.
-func (l *Locker) failed(ctx context.Context, sc *script, about *Event, err error) error {
+func (l *Locker) failed(ctx context.Context, sc *script, about Event, err error) error {
 	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, sc.op, err)
 	if !errors.Is(ctx.Err(), context.Canceled) { // a caller that went away is no failure of the store
-		failure := *about
-		failure.Kind, failure.Op, failure.Err = StoreFailed, sc.op, err
-		l.onEvent(ctx, failure)
+		about.Kind, about.Op, about.Err = StoreFailed, sc.op, err
+		l.onEvent(ctx, about)
 	}
 	return err
 }

@@ -58,7 +58,7 @@ func (l *Locker) valueOf(ctx context.Context, c *call, about *Event, session str
 		v, err = parseValue(c.Val(), c.now, session)
 	}
 	if err != nil {
-		return value{}, l.failed(ctx, c.script, about, err)
+		return value{}, l.failed(ctx, c.script, *about, err)
 	}
 	l.store.giveBack(c)
 	return v, nil
