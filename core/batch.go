@@ -12,10 +12,10 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Group commit: calls that are made at the same time share a pipeline, since most of what a call costs is
+// Group commit: many calls that are made at the same time share a pipeline, since most of what a call costs is
 // the system calls of its round trip. The rules of this file:
 //
-//   - A caller who is alone waits for nobody: when nothing is under way, a call goes at once, in the
+//   - Few callers wait for nobody: while few calls and batches are under way, a call goes at once, in the
 //     caller's own goroutine.
 //   - Otherwise it waits for the next batch, which goes when any batch under way returns, and after a delay
 //     in any case: with a distant Redis, waiting for a return would double the latency.
@@ -33,6 +33,9 @@ import (
 // Why not go-redis's AutoPipeline: see the package's documentation.
 
 const (
+	// alone is how many calls and batches are under way before a further call waits for a batch. Fewer callers
+	// lose more by the waiting and by the goroutine that carries a batch than a shared round trip saves.
+	alone = 4
 	// With a Redis that answers within nearby, the delay is several round trips, so that batches wait for each
 	// other and grow; with one farther away it is a small part of one.
 	nearby     = time.Millisecond
@@ -158,7 +161,7 @@ func (b *batcher) answered()          {}
 // do is exchange for one call.
 func (b *batcher) do(ctx context.Context, limit time.Time, calls []*call) error {
 	b.mu.Lock()
-	if b.under == 0 {
+	if b.under < alone && len(b.queue) == 0 {
 		b.under++
 		b.mu.Unlock()
 		defer b.returned(time.Now())

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"net"
 	"reflect"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"testing"
@@ -26,7 +28,8 @@ import (
 // line is an engine and the way to its Redis.
 type line struct {
 	*core.Locker
-	let     chan struct{} // closed when the opener's call is answered
+	inline  bool          // its client's hooks run in the caller's goroutine
+	let     chan struct{} // closed when the openers' calls are answered
 	well    chan struct{} // closed when the fault is over
 	pending sync.WaitGroup
 
@@ -49,7 +52,7 @@ func onLine(t *testing.T, carry func(l *line) carrier, test func(t *testing.T, l
 			synctest.Test(t, func(t *testing.T) {
 				client := hookedClient(deadlines)
 				defer client.Close()
-				l := &line{let: make(chan struct{}), well: make(chan struct{})}
+				l := &line{inline: deadlines, let: make(chan struct{}), well: make(chan struct{})}
 				client.AddHook(&lineHook{l, carry(l)})
 				l.Locker = stubbed(t, client)
 				test(t, l)
@@ -111,7 +114,7 @@ func argument(cmd redis.Cmder, i int) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// said is the command in words. The opener's user and all others have the uid for a name.
+// said is the command in words. The openers' user and all others have the uid for a name.
 func said(cmd redis.Cmder) string {
 	op := cmd.Name()
 	switch {
@@ -190,15 +193,17 @@ type outcome struct {
 	took  time.Duration
 }
 
-// queue makes the calls while one is under way, and returns when they wait for a batch, in this order.
-// What becomes of each is known when it has ended.
+// queue makes the calls while as many openers are under way as go by themselves, and returns when they wait
+// for a batch, in this order. What becomes of each is known when it has ended.
 func (l *line) queue(t *testing.T, calls ...func() error) []*outcome {
 	t.Helper()
-	l.pending.Go(func() {
-		if err := l.acquire(context.Background(), "opener")(); err != nil {
-			t.Errorf("the opener: %v", err)
-		}
-	})
+	for range core.Alone {
+		l.pending.Go(func() {
+			if err := l.acquire(context.Background(), "opener")(); err != nil {
+				t.Errorf("an opener: %v", err)
+			}
+		})
+	}
 	synctest.Wait()
 	outcomes := make([]*outcome, len(calls))
 	for i, call := range calls {
@@ -224,7 +229,7 @@ func (l *line) queue(t *testing.T, calls ...func() error) []*outcome {
 func (l *line) together(t *testing.T, calls ...func() error) []*outcome {
 	t.Helper()
 	outcomes := l.queue(t, calls...)
-	pass(time.Millisecond) // the batch does not wait for the opener
+	pass(time.Millisecond) // the batch does not wait for the openers
 	close(l.let)
 	l.pending.Wait()
 	if len(l.trips) == 0 || len(l.trips[0]) != len(calls) {
@@ -243,6 +248,40 @@ func (l *line) sent(call string) (n int) {
 		}
 	}
 	return n
+}
+
+// Where the client's hooks run in the caller's goroutine, so does the call: nobody has to be woken.
+func TestFewCallsGoEachByItself(t *testing.T) {
+	const trip = 100 * time.Millisecond
+	onLine(t, func(l *line) carrier {
+		return func(_ context.Context, commands []redis.Cmder) error {
+			if l.inline && !bytes.Contains(debug.Stack(), []byte("core.(*Mutex).")) {
+				return errors.New("not in the caller's goroutine")
+			}
+			time.Sleep(trip)
+			return answerAll(commands)
+		}
+	}, func(t *testing.T, l *line) {
+		for name, do := range map[string]func(context.Context, string) func() error{
+			"acquire": l.acquire, "look": l.check, "release": l.release,
+		} {
+			l.trips = nil
+			var want [][]string
+			for range core.Alone {
+				want = append(want, []string{name + " a"})
+				l.pending.Go(func() {
+					begin := time.Now()
+					if err := do(t.Context(), "a")(); err != nil || time.Since(begin) != trip {
+						t.Errorf("%s: %v after %v, want it after one round trip", name, err, time.Since(begin))
+					}
+				})
+			}
+			l.pending.Wait()
+			if !reflect.DeepEqual(l.trips, want) {
+				t.Errorf("sent: %v, want %v", l.trips, want)
+			}
+		}
+	})
 }
 
 func TestBadCallOfABatchHarmsOnlyItself(t *testing.T) {
@@ -457,7 +496,7 @@ func TestCallsThatWaitWhenCloseBeginsAreAnswered(t *testing.T) {
 			t.Errorf("a later call: %v", err)
 		}
 		if len(closed) > 0 {
-			t.Error("Close did not wait for the call under way")
+			t.Error("Close did not wait for the calls under way")
 		}
 		close(l.let)
 		if err := <-closed; err != nil {
@@ -476,11 +515,11 @@ func TestCloseAmongCalls(t *testing.T) {
 			client.AddHook(&lineHook{l, func(_ context.Context, commands []redis.Cmder) error { return answerAll(commands) }})
 			l.Locker = stubbed(t, client)
 			begin := make(chan struct{})
-			for _, uid := range []string{"a", "b", "c", "d"} {
+			for i := range 2 * core.Alone { // so that some wait for a batch
 				l.pending.Go(func() {
 					<-begin
 					for {
-						if err := l.acquire(t.Context(), uid)(); err != nil {
+						if err := l.acquire(t.Context(), fmt.Sprint("caller", i))(); err != nil {
 							if !errors.Is(err, core.ErrClosed) {
 								t.Error(err)
 							}

@@ -41,8 +41,8 @@
 // # Speed
 //
 // A guard stands on every save and a heartbeat comes from every open page, so a call costs little: one round
-// trip, a look without a script (read.go has the reasons why that is safe), and calls that are made at the
-// same time share a pipeline, while a lone caller waits for nobody (batch.go; [Options.NoBatching]).
+// trip, a look without a script (read.go has the reasons why that is safe), and many calls that are made at
+// the same time share a pipeline, while few callers wait for nobody (batch.go; [Options.NoBatching]).
 //
 // The pipelines are collected here and not by go-redis's AutoPipeline, which is marked experimental and would
 // take what is decided here for each call, its time limit, repeat and unknown script, out of sight.

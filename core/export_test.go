@@ -5,6 +5,9 @@ import (
 	"math"
 )
 
+// Alone is how many calls go by themselves.
+const Alone = alone
+
 // Packed is what struct.pack makes in Redis: of an int a double, of a byte a byte, of a string a string
 // that a zero ends.
 func Packed(parts ...any) string {

@@ -23,7 +23,7 @@ type Options struct {
 	// costs another round trip a call and is as exact as the clocks of a cluster's nodes agree. Optional.
 	// Default: no cap.
 	MaxLocksPerUser int
-	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a pipeline,
+	// NoBatching sends every call by itself. Otherwise many calls that are made at the same time share a pipeline,
 	// on a *redis.Client and on each master of a *redis.ClusterClient; the context that the client's hooks
 	// then see is not the caller's. Optional. Default: false.
 	NoBatching bool

@@ -108,6 +108,41 @@ func (s *sendings) begin() (end func(error)) {
 
 type sendingsKey struct{}
 
+// crowd are callers who keep as many calls waiting as the engine sends each by itself, so that those of a
+// history go in batches. The observer holds a call of theirs back instead of sending it: faults are for others.
+const crowd = 4
+
+type crowdKey struct{}
+
+// gather lets the crowd begin, and returns what ends it.
+func (s *site) gather(t *testing.T) (disperse func()) {
+	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), crowdKey{}, true))
+	var callers sync.WaitGroup
+	for range crowd {
+		callers.Go(func() {
+			for ctx.Err() == nil {
+				_, _ = s.locker.Status(ctx, "elsewhere") // held back, it fails
+			}
+		})
+	}
+	return func() {
+		cancel()
+		callers.Wait()
+	}
+}
+
+// holdBack waits until the call must end.
+func holdBack(ctx context.Context) error {
+	limit, _ := ctx.Deadline()
+	timer := time.NewTimer(time.Until(limit))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+	return context.DeadlineExceeded
+}
+
 // observer is a hook that notes each sending of a script. In a batch the context is not the caller's, so
 // the user has another name in each operation, and it is by this that a script is known. A status has no
 // user: where its context does not tell, its script counts as a plain read, to which the same answer is
@@ -130,6 +165,9 @@ func (o *observer) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (o *observer) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
+		if ctx.Value(crowdKey{}) != nil {
+			return holdBack(ctx)
+		}
 		calls, ends := 0, make([]func(error), len(commands))
 		for i, cmd := range commands {
 			ends[i] = o.begin(ctx, cmd)

@@ -60,6 +60,7 @@ type site struct {
 	direct   *redis.Client
 	locker   *core.Locker
 	observer observer
+	crowded  bool
 	count    atomic.Int64 // of operations
 }
 
@@ -80,7 +81,7 @@ var ways = []way{{name: "scripts, each by itself"}, {name: "plain reads and batc
 // newSite starts a server; the hooks come between the observer and Redis.
 func newSite(t *testing.T, way way, hooks ...redis.Hook) *site {
 	t.Helper()
-	s := &site{server: redistest.Start(t)}
+	s := &site{server: redistest.Start(t), crowded: way.plain}
 	s.proxy = redistest.StartProxy(t, s.server.Addr)
 	s.direct = s.server.Client(t)
 	client := s.server.Client(t, func(o *redis.Options) {
@@ -120,6 +121,9 @@ func (s *site) play(t *testing.T, script script) []event {
 	var healing sync.WaitGroup
 	for range script.faults {
 		faults[1+random.Int64N(int64(script.each*len(persons)))] = s.fault(t, random, &healing)
+	}
+	if s.crowded {
+		defer s.gather(t)()
 	}
 	var count, fence, lost atomic.Int64
 	var mu sync.Mutex
