@@ -53,17 +53,25 @@ func TestShortRun(t *testing.T) {
 		}
 	}
 	var expected []string
-	for _, n := range []int{1, 16, 64, 256} {
-		for _, one := range cases() {
-			if one.callers == nil || slices.Contains(one.callers, n) {
-				expected = append(expected, callersText(n)+": "+one.name)
-			}
+	callers := []int{1, 2, 4, 8, 16, 64, 256}
+	for _, one := range cases() {
+		for _, n := range one.among(callers) {
+			expected = append(expected, callersText(n)+": "+one.name)
+		}
+	}
+	for _, n := range callers {
+		for _, call := range engineCalls {
+			goal := "Goals: " + call + ", batching / NoBatching, " + callersText(n)
+			expected = append(expected, goal, goal+" at a distance of 2.5ms",
+				"Redis at a distance of 2.5ms, "+callersText(n)+": editlock "+call,
+				"Redis at a distance of 2.5ms, "+callersText(n)+": editlock, NoBatching "+call)
 		}
 	}
 	for _, f := range frameworks {
 		for _, v := range variants {
-			expected = append(expected, "A save over HTTP, one connection: "+httpJob(f.name, v.name),
-				"A save over HTTP, 64 connections: "+httpJob(f.name, v.name))
+			for _, connections := range []string{"one connection", "4 connections", "16 connections", "64 connections"} {
+				expected = append(expected, "A save over HTTP, "+connections+": "+httpJob(f.name, v.name))
+			}
 		}
 	}
 	for _, name := range replayed {
@@ -72,7 +80,7 @@ func TestShortRun(t *testing.T) {
 	expected = append(expected,
 		"With many held locks, 16 callers: guard check", "With many held locks, 16 callers: renew",
 		"With many held locks, 16 callers: acquire + release", "Memory of a held lock: 1,000",
-		"Redis at a distance of 2.5ms, 16 callers: go-redis GET", "Redis at a distance of 2.5ms, 16 callers: editlock guard check",
+		"Redis at a distance of 2.5ms, 16 callers: go-redis GET",
 		"200 waiters on 20 documents in one process: goroutines", "Goals: memory of a lock",
 	)
 	for _, row := range expected {
@@ -92,13 +100,74 @@ func TestShortRun(t *testing.T) {
 	wellFormed(t, string(picture))
 }
 
+// TestComparisonOfTwoBuilds compares this program with itself.
+func TestComparisonOfTwoBuilds(t *testing.T) {
+	redistest.Require(t)
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, late := range []time.Duration{0, time.Millisecond} {
+		b := new(bed)
+		defer b.close()
+		var report strings.Builder
+		c := config{rounds: 2, slice: 5 * time.Millisecond, callers: []int{1, 5}, short: true, late: late, log: io.Discard}
+		found, noise, err := compare(t.Context(), b, c, program, program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := writeComparison(&report, found, noise, c); err != nil {
+			t.Fatal(err)
+		}
+		for _, call := range engineCalls {
+			if n := strings.Count(report.String(), "\n| "+call+" | "); n != 3 {
+				t.Errorf("%d tables have %s, want 3", n, call)
+			}
+		}
+		if strings.Contains(report.String(), "| – |") && !busyUnknown() {
+			t.Errorf("something was not measured:\n%s", &report)
+		}
+	}
+}
+
+func TestComparisonWithWhatCannotBeCompared(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no checkout": {"-against", t.TempDir()}, "no flag": {"slices-of-old"},
+	} {
+		if err := run(args, io.Discard); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	redistest.Require(t)
+	b := new(bed)
+	defer b.close()
+	child, err := startProgram(b, program, redistest.Start(b).Addr, "slices", "1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, request := range map[string]sliceRequest{
+		"no such case": {Case: "unknown", Callers: 1}, "no callers": {Case: "editlock renew"},
+	} {
+		if reply, err := child.drive(request); err == nil {
+			t.Errorf("%s: %+v", name, reply)
+		}
+	}
+}
+
 func busyUnknown() bool {
 	_, err := busy()
 	return errors.Is(err, errOnlyLinux)
 }
 
 func TestDisturbedSlicesAreRepeated(t *testing.T) {
-	jobs := []job{{name: "quiet"}, {name: "quiet too"}, {name: "as quiet"}, {name: "disturbed twice a round"}, {name: "always disturbed"}}
+	jobs := []job{{name: "disturbed twice a round"}, {name: "always disturbed"}}
+	for i := range 18 {
+		jobs = append(jobs, job{name: name("quiet", i)})
+	}
 	runs := make(map[string]int)
 	var noise disturbance
 	found, err := repeatDisturbed(jobs, config{rounds: 3, log: io.Discard}, &noise, func(j job) (sample, float64, error) {
@@ -112,7 +181,7 @@ func TestDisturbedSlicesAreRepeated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]int{"quiet": 3, "disturbed twice a round": 9, "always disturbed": 3 * tries} {
+	for name, want := range map[string]int{"quiet-0": 3, "disturbed twice a round": 9, "always disturbed": 3 * tries} {
 		if runs[name] != want {
 			t.Errorf("%s: %d slices, want %d", name, runs[name], want)
 		}
@@ -123,17 +192,44 @@ func TestDisturbedSlicesAreRepeated(t *testing.T) {
 	if got := found[key{"disturbed twice a round", 0}][0].Ops; got != 3 {
 		t.Errorf("the sample of the first round is that of slice %d, want the undisturbed one, 3", got)
 	}
-	if want := (disturbance{slices: 18 + 3*tries, repeated: 6 + 3*(tries-1), kept: 3}); noise != want {
+	if want := (disturbance{slices: 63 + 3*tries, repeated: 6 + 3*(tries-1), kept: 3}); noise != want {
 		t.Errorf("counted %+v, want %+v", noise, want)
+	}
+}
+
+func TestJobsOfAGroupRunSideBySide(t *testing.T) {
+	var jobs []job
+	for i := range 40 {
+		jobs = append(jobs, job{name: "this", callers: i, group: name("pair", i/2)}, job{name: "by itself", callers: i})
+	}
+	orders := make(map[bool]bool) // whether the first of a pair comes first
+	for range 20 {
+		queue := shuffled(jobs)
+		if len(queue) != len(jobs) {
+			t.Fatalf("%d jobs of %d", len(queue), len(jobs))
+		}
+		for i := 0; i < len(queue); i++ {
+			if queue[i].group == "" {
+				continue
+			}
+			if i+1 == len(queue) || queue[i].group != queue[i+1].group {
+				t.Fatalf("a pair was parted: %v", queue[i])
+			}
+			orders[queue[i].callers < queue[i+1].callers] = true
+			i++
+		}
+	}
+	if len(orders) != 2 {
+		t.Error("pairs are always in the same order")
 	}
 }
 
 func TestRepeatsEnd(t *testing.T) {
 	var noise disturbance
-	_, err := repeatDisturbed([]job{{name: "a"}, {name: "b"}}, config{rounds: 5, log: io.Discard}, &noise, func(job) (sample, float64, error) {
+	_, err := repeatDisturbed([]job{{name: "a"}, {name: "b"}}, config{rounds: 20, log: io.Discard}, &noise, func(job) (sample, float64, error) {
 		return sample{}, 2 * quiet, nil
 	})
-	if want := (disturbance{slices: 20, repeated: 10, kept: 10}); err != nil || noise != want {
+	if want := (disturbance{slices: 50, repeated: 10, kept: 40}); err != nil || noise != want {
 		t.Errorf("counted %+v (%v), want %+v", noise, err, want)
 	}
 }

@@ -31,7 +31,7 @@ const (
 	// held is the timeout of what is held through the whole run, brief that of what is released at once.
 	held, brief = 24 * time.Hour, 10 * time.Minute
 	// patience is the time limit of plain go-redis, so that a busy machine makes a call slow and not an error.
-	// The engine keeps its own.
+	// The engine keeps its own, but in a short run.
 	patience = 30 * time.Second
 	// pool is the size of go-redis's pool, and the most callers there are.
 	pool = 256
@@ -40,7 +40,7 @@ const (
 // benchCase is one row of the table.
 type benchCase struct {
 	name    string
-	callers []int // Optional. Default: as the command line says.
+	callers []int // Optional. Only these of the numbers that the command line says.
 	open    opener
 }
 
@@ -55,6 +55,8 @@ type (
 type site struct {
 	ctx     context.Context
 	addr    string
+	db      int        // of editlock
+	patient bool       // editlock is, too
 	pool    int        // connections of a client; 0: as many as go-redis likes
 	hook    redis.Hook // of go-redis clients; nil: none
 	shared  *redis.Client
@@ -95,7 +97,7 @@ func (s *site) rueidis() (rueidis.Client, error) {
 
 // locker is made as an application makes it.
 func (s *site) locker(options core.Options) (*core.Locker, error) {
-	if err := os.Setenv(core.EnvURL, s.redisURL()); err != nil {
+	if err := errors.Join(os.Setenv(core.EnvURL, s.redisURL()), os.Setenv(core.EnvDB, strconv.Itoa(s.db))); err != nil {
 		return nil, err
 	}
 	client, err := core.Open(s.ctx)
@@ -104,6 +106,9 @@ func (s *site) locker(options core.Options) (*core.Locker, error) {
 	}
 	if s.hook != nil {
 		client.AddHook(s.hook)
+	}
+	if s.patient {
+		options.Timeout = 2 * patience
 	}
 	locker, err := core.New(client, options)
 	if err != nil {
@@ -116,8 +121,18 @@ func (s *site) locker(options core.Options) (*core.Locker, error) {
 // redisURL is what core.Open finds in the environment.
 func (s *site) redisURL() string {
 	// Without batching, 256 callers may dial at once.
-	return fmt.Sprintf("redis://%s/0?pool_size=%d&dial_timeout=%v", s.addr, s.pool, patience)
+	url := fmt.Sprintf("redis://%s/0?pool_size=%d&dial_timeout=%v", s.addr, s.pool, patience)
+	if s.patient {
+		url += fmt.Sprintf("&read_timeout=%[1]v&write_timeout=%[1]v&pool_timeout=%[1]v", patience)
+	}
+	return url
 }
+
+// engineCalls are the calls of an application, as their cases are named behind the engine.
+var engineCalls = []string{"acquire + release", "acquire", "renew", "denied", "guard check"}
+
+// landmarks are the numbers of callers at which a case is measured that is only there to compare with.
+var landmarks = []int{1, 16, 64, 256}
 
 // engines are the ways to set up editlock that are measured.
 var engines = []struct {
@@ -171,7 +186,7 @@ func rawCases() []benchCase {
 		}
 	}
 	return []benchCase{
-		{name: "go-redis PING", open: func(s *site) (maker, error) {
+		{name: "go-redis PING", callers: landmarks, open: func(s *site) (maker, error) {
 			client := s.goRedis()
 			return func(int) (call, error) {
 				return func(ctx context.Context) error { return client.Ping(ctx).Err() }, nil
@@ -189,8 +204,8 @@ func rawCases() []benchCase {
 				}, nil
 			}, err
 		}},
-		{name: "go-redis AutoPipeline GET, half duplex", open: autoPipeline(false)},
-		{name: "go-redis AutoPipeline GET, full duplex", open: autoPipeline(true)},
+		{name: "go-redis AutoPipeline GET, half duplex", callers: landmarks, open: autoPipeline(false)},
+		{name: "go-redis AutoPipeline GET, full duplex", callers: landmarks, open: autoPipeline(true)},
 		{name: "rueidis GET", open: func(s *site) (maker, error) {
 			client, err := s.rueidis()
 			return func(caller int) (call, error) {
@@ -202,7 +217,7 @@ func rawCases() []benchCase {
 				}, err
 			}, err
 		}},
-		{name: "rueidis EVALSHA", open: func(s *site) (maker, error) {
+		{name: "rueidis EVALSHA", callers: landmarks, open: func(s *site) (maker, error) {
 			client, err := s.rueidis()
 			script := rueidis.NewLuaScript(minimal)
 			return func(caller int) (call, error) {
@@ -453,7 +468,7 @@ func editlockCases(engine string, options core.Options) []benchCase {
 				return err
 			}, err
 		})},
-		{name: engine + " status", open: open(func(locker *core.Locker, caller int) (call, error) {
+		{name: engine + " status", callers: landmarks, open: open(func(locker *core.Locker, caller int) (call, error) {
 			uid := uid("status", caller)
 			_, err := locker.Mutex(uid, held, users[caller]).Acquire(context.Background())
 			return func(ctx context.Context) error {
@@ -477,6 +492,11 @@ func editlockCases(engine string, options core.Options) []benchCase {
 			}, nil
 		})},
 	}
+}
+
+// among picks the numbers of callers at which the case is measured.
+func (c benchCase) among(callers []int) []int {
+	return slices.DeleteFunc(slices.Clone(callers), func(n int) bool { return c.callers != nil && !slices.Contains(c.callers, n) })
 }
 
 // calls sets the case up for n callers.

@@ -50,15 +50,14 @@ func measureEngine(ctx context.Context, b *bed, c config, noise *disturbance) (r
 		return results{}, err
 	}
 	s := newSite(ctx, redisServer.Addr)
+	s.patient = c.short
 	defer s.close()
 
 	var jobs []job
 	var measured []benchCase
 	for _, one := range cases() {
-		if one.callers == nil {
-			one.callers = c.callers
-		}
-		if !c.wanted(one.name) {
+		counts := one.among(c.callers)
+		if len(counts) == 0 || !c.wanted(one.name) {
 			continue
 		}
 		calls, err := one.calls(s, pool)
@@ -66,7 +65,7 @@ func measureEngine(ctx context.Context, b *bed, c config, noise *disturbance) (r
 			return results{}, err
 		}
 		measured = append(measured, one)
-		for _, n := range one.callers {
+		for _, n := range counts {
 			jobs = append(jobs, rig.callers(one.name, calls[:n]))
 		}
 	}
@@ -109,6 +108,7 @@ func engineResults(found series, measured []benchCase, callers []int) results {
 			}
 		}
 	}
+	r.Verdicts = append(r.Verdicts, batchingVerdicts(found, callers, "")...)
 	for _, g := range allocationGoals {
 		// A call has a whole number of them; what is beyond is the slice's own.
 		if n := found.summary(key{g.of, 1}, func(s sample) float64 { return math.Round(s.Allocs) }); n.known() {
@@ -121,6 +121,21 @@ func engineResults(found series, measured []benchCase, callers []int) results {
 			"redsync acquire + release", "rueidislock acquire + release"),
 	}
 	return r
+}
+
+// batchingVerdicts are the goals of batching: for no call and at no number of callers it costs more than to
+// send every call by itself, but for noise.
+func batchingVerdicts(found series, callers []int, where string) []verdict {
+	var all []verdict
+	for _, call := range engineCalls {
+		for _, n := range callers {
+			ratio := found.ratio(key{engines[0].name + " " + call, n}, key{engines[1].name + " " + call, n}, nsPerOp)
+			if ratio.known() {
+				all = append(all, verdict{what: fmt.Sprintf("%s, batching / NoBatching, %s%s", call, callersText(n), where), limit: 1.1, measured: ratio})
+			}
+		}
+	}
+	return all
 }
 
 // lines makes a panel of cases over the number of callers.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -17,7 +16,7 @@ import (
 // A guarded save over HTTP, on each framework: beside the same route without a guard and with one that is
 // written by hand. redis-server, the application and the load are three processes on one machine.
 
-var connectionCounts = []int{1, 64}
+var connectionCounts = []int{1, 4, 16, 64}
 
 func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (results, error) {
 	redisServer := redistest.Start(b)
@@ -58,25 +57,15 @@ func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (res
 				jobs = append(jobs, job{
 					name: httpJob(s.name, v.name), callers: conns, pinned: conns == 1, own: own,
 					run: func(d time.Duration) (sample, error) {
-						warm := loadRequest{Addr: s.addr, Path: v.path, Conns: conns, For: d / 10}
-						if _, err := load.put(warm); err != nil {
-							return sample{}, err
-						}
-						request := warm
-						request.For = d
-						app, redisUsed := usedBy(s.pid), usedBy(rig.pid)
-						reply, err := load.put(request)
-						n := float64(reply.Ops)
-						return sample{
-							Ops: int(reply.Ops), NsPerOp: float64(reply.Elapsed) / n, P50: float64(reply.P50), P99: float64(reply.P99),
-							Client: (usedBy(s.pid) - app) / n, Server: (usedBy(rig.pid) - redisUsed) / n,
-						}, err
+						return rig.driven(load, s.pid, d, func(d time.Duration) any {
+							return loadRequest{Addr: s.addr, Path: v.path, Conns: conns, For: d}
+						})
 					},
 				})
 			}
 		}
 	}
-	found, err := interleave(jobs, 3*c.slice, c, noise)
+	found, err := interleave(jobs, 2*c.slice, c, noise)
 	if err != nil {
 		return results{}, err
 	}
@@ -120,15 +109,6 @@ func httpResults(found series) results {
 		}
 	}
 	return r
-}
-
-func (c *child) put(request loadRequest) (loadReply, error) {
-	var reply loadReply
-	err := c.ask(request, &reply)
-	if reply.Failed != "" {
-		err = errors.New(reply.Failed)
-	}
-	return reply, err
 }
 
 // ownDocuments gives each connection's user the document that it saves, in the eyes of both guards.

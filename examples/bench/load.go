@@ -20,13 +20,6 @@ type loadRequest struct {
 	For        time.Duration
 }
 
-type loadReply struct {
-	Ops      uint64
-	Elapsed  time.Duration
-	P50, P99 time.Duration
-	Failed   string
-}
-
 func load(_ []string, requests *json.Decoder, replies *json.Encoder) error {
 	open := make(map[string][]*connection) // by address
 	for {
@@ -34,20 +27,12 @@ func load(_ []string, requests *json.Decoder, replies *json.Encoder) error {
 		if err := requests.Decode(&request); err != nil {
 			return err
 		}
-		var reply loadReply
+		var run *driven
 		calls, err := saves(open, request)
 		if err == nil {
-			var run *driven
-			if run, err = drive(calls, request.For); err == nil {
-				reply = loadReply{
-					Ops: run.latency.total, Elapsed: run.elapsed, P50: run.latency.quantile(0.5), P99: run.latency.quantile(0.99),
-				}
-			}
+			run, err = drive(calls, request.For)
 		}
-		if err != nil {
-			reply.Failed = err.Error()
-		}
-		if err := replies.Encode(reply); err != nil {
+		if err := replies.Encode(replyOf(run, err)); err != nil {
 			return err
 		}
 	}

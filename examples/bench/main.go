@@ -6,7 +6,8 @@
 // It needs redis-server in PATH, starts servers of its own, and writes results.md and results.svg.
 // Each part of it is one file: engine.go and cases.go, replay.go (what redis-server alone takes), locks.go (many
 // held locks), http.go, distant.go, waiters.go; serve.go, load.go and child.go are the processes they need. How it
-// measures is in slices.go, what becomes of the figures in stats.go and report.go.
+// measures is in slices.go, what becomes of the figures in stats.go and report.go. With -against it compares two
+// builds of the engine instead (against.go).
 package main
 
 import (
@@ -34,6 +35,7 @@ type config struct {
 	only    *regexp.Regexp // nil: every case
 	parts   []string
 	short   bool
+	late    time.Duration // by which Redis's replies come where two builds are compared
 	log     io.Writer
 }
 
@@ -70,16 +72,21 @@ func run(args []string, log io.Writer) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&c.rounds, "rounds", 12, "rounds, of one slice of every case each")
 	flags.DurationVar(&c.slice, "slice", 100*time.Millisecond, "length of a slice")
-	callers := flags.String("callers", "1,16,64,256", "numbers of callers")
+	callers := flags.String("callers", "1,2,4,8,16,64,256", "numbers of callers")
 	only := flags.String("cases", "", "a regular expression: only the cases whose names match")
 	names := flags.String("parts", partNames(), "what to measure")
 	out := flags.String("out", ".", "folder for results.md and results.svg")
+	against := flags.String("against", "", "another checkout of this repository: only compare its engine with this one")
+	flags.DurationVar(&c.late, "late", 0, "with -against: by how much the replies of Redis come late")
 	flags.BoolVar(&c.short, "short", false, "a run of seconds that says whether the benchmark works, and nothing else")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is neither a flag nor a role", flags.Arg(0))
+	}
 	if c.short {
-		c.rounds, c.slice = 2, 10*time.Millisecond
+		c.rounds, c.slice = 1, 10*time.Millisecond
 	}
 	for text := range strings.SplitSeq(*callers, ",") {
 		n, err := strconv.Atoi(text)
@@ -99,6 +106,9 @@ func run(args []string, log io.Writer) error {
 		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
 			return fmt.Errorf("-parts: %q is none of %s", name, partNames())
 		}
+	}
+	if *against != "" {
+		return runAgainst(context.Background(), *against, c)
 	}
 	all, version, err := measure(context.Background(), c)
 	if err != nil {

@@ -24,9 +24,11 @@ import (
 const (
 	// quiet is how much of one core all other processes may use while a slice runs.
 	quiet = 0.35
-	// tries bounds how often a slice runs in one round; the last one counts, disturbed or not. All repeats
-	// together take as long as one undisturbed run at most.
+	// tries bounds how often a slice runs in one round; the last one counts, disturbed or not.
 	tries = 4
+	// repeatable is the part of all slices that may be repeated: on a machine that is never quiet, repeats do
+	// nothing but take time.
+	repeatable = 0.25
 )
 
 // errOnlyLinux is what the rest of the world answers; the report then has a dash.
@@ -46,7 +48,8 @@ type sample struct {
 type job struct {
 	name    string
 	callers int
-	pinned  bool // to one core, together with all of own
+	group   string // Optional. Jobs of one group run one after the other.
+	pinned  bool   // to one core, together with all of own
 	own     []int
 	run     func(d time.Duration) (sample, error)
 }
@@ -97,14 +100,13 @@ func interleave(jobs []job, d time.Duration, c config, noise *disturbance) (seri
 // repeatDisturbed is interleave's order of things. measure also tells how much of a core others used.
 func repeatDisturbed(jobs []job, c config, noise *disturbance, measure func(job) (sample, float64, error)) (series, error) {
 	results := make(series)
-	repeats := len(jobs) * c.rounds
+	repeats := int(repeatable * float64(len(jobs)*c.rounds))
 	if c.short {
 		repeats = 0
 	}
 	for round := range c.rounds {
 		fmt.Fprintf(c.log, "  round %d of %d\n", round+1, c.rounds)
-		queue := slices.Clone(jobs)
-		rand.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
+		queue := shuffled(jobs)
 		tried := make(map[key]int)
 		for len(queue) > 0 {
 			j, k := queue[0], key{queue[0].name, queue[0].callers}
@@ -130,6 +132,25 @@ func repeatDisturbed(jobs []job, c config, noise *disturbance, measure func(job)
 		}
 	}
 	return results, nil
+}
+
+// shuffled is an order in which the jobs of a group, too, are in any order, but side by side.
+func shuffled(jobs []job) []job {
+	queue := slices.Clone(jobs)
+	rand.Shuffle(len(queue), func(i, j int) { queue[i], queue[j] = queue[j], queue[i] })
+	first := make(map[string]int)
+	for i, j := range slices.Backward(queue) {
+		first[j.group] = i
+	}
+	var ordered []job
+	for i, j := range queue {
+		if j.group == "" {
+			ordered = append(ordered, j)
+		} else if first[j.group] == i {
+			ordered = append(ordered, slices.DeleteFunc(slices.Clone(queue), func(other job) bool { return other.group != j.group })...)
+		}
+	}
+	return ordered
 }
 
 // measure runs a slice and tells how much of a core other processes used meanwhile.
@@ -250,6 +271,21 @@ func (r *rig) slice(calls []call, d time.Duration) (sample, error) {
 		Client:  client / n,
 		Server:  server / n,
 		Reads:   (readsAfter - reads - 1) / n, // one of them was for INFO itself
+	}, err
+}
+
+// driven lets another process drive its calls, a tenth of the time to warm up and then for d. client is the
+// process whose processor time is the client's.
+func (r *rig) driven(driver *child, client int, d time.Duration, request func(time.Duration) any) (sample, error) {
+	if _, err := driver.drive(request(d / 10)); err != nil {
+		return sample{}, err
+	}
+	clientUsed, serverUsed := usedBy(client), usedBy(r.pid)
+	reply, err := driver.drive(request(d))
+	n := float64(reply.Ops)
+	return sample{
+		Ops: int(reply.Ops), NsPerOp: float64(reply.Elapsed) / n, P50: float64(reply.P50), P99: float64(reply.P99),
+		Client: (usedBy(client) - clientUsed) / n, Server: (usedBy(r.pid) - serverUsed) / n,
 	}, err
 }
 
