@@ -92,14 +92,17 @@ func handle(route conformance.Route) echo.HandlerFunc {
 			Method: c.Request().Method, Header: c.Request().Header.Get, Body: body, Context: c.Request().Context(),
 			Lock: func() (*core.Lock, bool) { return echomw.Lock(c) },
 		})
-		switch {
-		case result.Err != nil:
+		if result.Err != nil {
 			return result.Err
-		case result.Status == 0:
-			return nil
-		default:
-			return c.Blob(result.Status, "text/plain", result.Body)
 		}
+		if result.Status != 0 {
+			err = c.Blob(result.Status, "text/plain", result.Body)
+		}
+		if result.Then != nil {
+			c.Response().Flush()
+			result.Then()
+		}
+		return err
 	}
 }
 

@@ -31,7 +31,8 @@ type GuardConfig struct {
 	// Optional. Default value the path parameter.
 	UID func(c echo.Context) (string, error)
 
-	// ReleaseOnSuccess ends the caller's hold after a 2xx answer.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default value false.
 	ReleaseOnSuccess bool
 
@@ -123,10 +124,17 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 				return refusal.WriteHTTP(c.Response())
 			}
 			c.SetRequest(c.Request().WithContext(pass.Context(c.Request().Context())))
-			if err := next(c); err != nil {
-				return err // becomes an error's status later: no success
+			if !pass.Releases() {
+				return next(c)
 			}
-			pass.Done(c.Request().Context(), c.Response().Status)
+			// Response.Before would not do: it is not called for a Flush, which sends 200.
+			ctx, response, original := c.Request().Context(), c.Response(), c.Response().Writer
+			response.Writer = pass.Writer(ctx, original)
+			defer func() { response.Writer = original }()
+			if err := next(c); err != nil {
+				return err // an error is no success: its status is decided later
+			}
+			pass.Answer(ctx, response.Status)
 			return nil
 		}
 	}

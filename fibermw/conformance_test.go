@@ -1,6 +1,7 @@
 package fibermw_test
 
 import (
+	"bufio"
 	"testing"
 
 	"github.com/gofiber/fiber/v2"
@@ -36,6 +37,7 @@ func TestConformanceOfOtherRouters(t *testing.T) {
 
 var cannot = map[conformance.Ability]string{
 	conformance.Disconnects: "fasthttp does not look at the connection while a handler runs",
+	conformance.HTTP2:       "fasthttp speaks HTTP/1.1 only",
 }
 
 func serve(config fiber.Config) func(*testing.T, conformance.App) string {
@@ -128,12 +130,29 @@ func handle(route conformance.Route) fiber.Handler {
 		switch {
 		case result.Err != nil:
 			return result.Err
+		case result.Then != nil:
+			stream(c, result)
+			return nil
 		case result.Status == 0:
 			return nil
 		default:
 			return c.Status(result.Status).Send(result.Body)
 		}
 	}
+}
+
+// stream answers by fiber's way to go on after the beginning of an answer. The writer starts at once, in a
+// goroutine of its own, and the client hears of it when the handlers have returned.
+func stream(c *fiber.Ctx, result conformance.Result) {
+	if result.Status != 0 {
+		c.Status(result.Status)
+	}
+	c.Response().ImmediateHeaderFlush = true
+	c.Context().SetBodyStreamWriter(func(w *bufio.Writer) {
+		_, _ = w.Write(result.Body)
+		_ = w.Flush() // the client may be gone
+		result.Then()
+	})
 }
 
 func headers(c *fiber.Ctx) conformance.Header {

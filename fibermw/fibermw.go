@@ -37,7 +37,9 @@ type GuardConfig struct {
 	// Optional. Default: the path parameter
 	UID func(c *fiber.Ctx) (string, error)
 
-	// ReleaseOnSuccess ends the caller's hold after a 2xx answer.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// A handler does its work before it writes its status: afterwards another user may hold the lock. In
+	// fiber that is when the handlers have returned; a body stream writer goes on after it.
 	//
 	// Optional. Default: false
 	ReleaseOnSuccess bool
@@ -140,9 +142,10 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 		}
 		c.SetUserContext(pass.Context(c.UserContext()))
 		if err := c.Next(); err != nil {
-			return err // becomes an error's status later: no success
+			return err // an error is no success: its status is decided later
 		}
-		pass.Done(c.UserContext(), c.Response().StatusCode())
+		// fiber sends nothing of an answer, not even of a stream, before the handlers have returned.
+		pass.Answer(c.UserContext(), c.Response().StatusCode())
 		return nil
 	}
 }

@@ -124,6 +124,10 @@ func handle(route conformance.Route) gin.HandlerFunc {
 		case result.Status != 0:
 			c.Data(result.Status, "text/plain", result.Body)
 		}
+		if result.Then != nil {
+			c.Writer.Flush()
+			result.Then()
+		}
 	}
 }
 

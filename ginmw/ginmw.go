@@ -27,7 +27,9 @@ type GuardConfig struct {
 	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
 	// Optional. Default: the path parameter.
 	UID func(c *gin.Context) (string, error)
-	// ReleaseOnSuccess ends the caller's hold after a 2xx answer. Optional. Default: false.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// A handler does its work before it writes its status: afterwards another user may hold the lock.
+	// Optional. Default: false.
 	ReleaseOnSuccess bool
 	// AcquireIfFree acquires the lock when nobody holds it. Optional. Default: false.
 	AcquireIfFree bool
@@ -105,9 +107,16 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 			return
 		}
 		c.Request = c.Request.WithContext(pass.Context(c.Request.Context()))
+		if !pass.Releases() {
+			c.Next()
+			return
+		}
+		original := c.Writer
+		defer func() { c.Writer = original }()
+		c.Writer = &writer{ResponseWriter: original, pass: pass, ctx: c.Request.Context()}
 		c.Next()
-		if len(c.Errors) == 0 {
-			pass.Done(c.Request.Context(), c.Writer.Status())
+		if len(c.Errors) == 0 { // an error is no success: its status is decided later
+			pass.Answer(c.Request.Context(), original.Status())
 		}
 	}
 }

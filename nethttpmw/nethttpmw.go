@@ -28,7 +28,9 @@ type GuardConfig struct {
 	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
 	// Optional. Default: the path parameter.
 	UID func(r *http.Request) (string, error)
-	// ReleaseOnSuccess ends the caller's hold after a 2xx answer. Optional. Default: false.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// A handler does its work before it writes its status: afterwards another user may hold the lock.
+	// Optional. Default: false.
 	ReleaseOnSuccess bool
 	// AcquireIfFree acquires the lock when nobody holds it. Optional. Default: false.
 	AcquireIfFree bool
@@ -130,13 +132,12 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 			if pass.Lock != nil {
 				r = r.WithContext(pass.Context(r.Context()))
 			}
-			if !pass.Watched() {
+			if !pass.Releases() {
 				next.ServeHTTP(w, r)
 				return
 			}
-			watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
-			next.ServeHTTP(watched, r)
-			pass.Done(r.Context(), watched.status)
+			next.ServeHTTP(pass.Writer(r.Context(), w), r)
+			pass.Answer(r.Context(), http.StatusOK) // net/http's status for a handler that wrote nothing
 		})
 	}
 }
@@ -159,30 +160,3 @@ func write(w http.ResponseWriter, r *http.Request, response *rest.Response) {
 		slog.DebugContext(r.Context(), "editlock: the client is gone", "error", err)
 	}
 }
-
-// statusWriter remembers the status that the handler answers with.
-type statusWriter struct {
-	http.ResponseWriter
-	status  int
-	written bool
-}
-
-func (w *statusWriter) WriteHeader(status int) {
-	if !w.written && status >= 200 { // 1xx are not the answer yet
-		w.status, w.written = status, true
-	}
-	w.ResponseWriter.WriteHeader(status)
-}
-
-func (w *statusWriter) Write(b []byte) (int, error) {
-	w.written = true
-	return w.ResponseWriter.Write(b)
-}
-
-// Flush serves handlers that ask for http.Flusher directly; Unwrap serves http.ResponseController.
-func (w *statusWriter) Flush() {
-	w.written = true
-	_ = http.NewResponseController(w.ResponseWriter).Flush() // http.Flusher has no error to return
-}
-
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -33,6 +33,10 @@ const (
 	Disconnects Ability = "notice disconnects"
 	// HandlerErrors: a handler can report an error instead of answering, and App.OnError answers it.
 	HandlerErrors Ability = "take errors from handlers"
+	// Flushes: a handler can send its answer to the client and go on, see Result.Then.
+	Flushes Ability = "send an answer before its handler has ended"
+	// HTTP2: the server answers a client that begins with HTTP/2 without TLS.
+	HTTP2 Ability = "speak HTTP/2"
 )
 
 // App describes an application under test. Unless a field says otherwise, all of it must be built.
@@ -125,6 +129,9 @@ type Result struct {
 	Body []byte
 	// Err, if it is set, is reported to the framework instead of an answer.
 	Err error
+	// Then, if it is set, is called as soon as the answer so far is flushed to the client; with Status 0
+	// the handler flushes without having written anything, and the framework's default status goes out.
+	Then func()
 }
 
 // Config is the adapter's configuration for app, in the framework's terms: header reads a request's

@@ -164,7 +164,7 @@ type site struct {
 
 	runs    atomic.Int64  // how often a handler ran
 	entered chan struct{} // a handler that was told to wait has begun
-	leave   chan struct{} // and may go on
+	leave   chan struct{} // a handler that waits may go on
 
 	mu       sync.Mutex
 	events   []core.Event
@@ -293,18 +293,38 @@ func (s *site) handle(call Call) Result {
 		return Result{}
 	case "wait":
 		s.entered <- struct{}{}
-		select {
-		case <-s.leave:
-		case <-time.After(patience):
-		}
+		s.wait()
 	default:
-		result.Status, _ = strconv.Atoi(answer)
+		code, flush := strings.CutPrefix(answer, "flush ")
+		if flush {
+			result.Then = s.wait
+		}
+		result.Status, _ = strconv.Atoi(code)
 	}
-	if result.Status == http.StatusNoContent || result.Status == http.StatusNotModified {
+	if result.Status == 0 || result.Status == http.StatusNoContent || result.Status == http.StatusNotModified {
 		return result
 	}
 	result.Body = fmt.Appendf(nil, "%s: %s; body %d %.6x", call.Method, report, len(call.Body), sha256.Sum256(call.Body))
 	return result
+}
+
+// wait is where a handler stays until the case says goOn.
+func (s *site) wait() {
+	select {
+	case <-s.leave:
+	case <-s.b.Context().Done():
+	case <-time.After(patience):
+	}
+}
+
+// goOn lets one handler that waits go on.
+func (s *site) goOn() {
+	s.b.Helper()
+	select {
+	case s.leave <- struct{}{}:
+	case <-time.After(patience):
+		s.b.Fatal("no handler waits")
+	}
 }
 
 // kindOf writes an id so that 1 and "1" differ.
@@ -433,6 +453,26 @@ func (c *client) begin(r request) func() *answer {
 	}
 }
 
+// hear sends a request and returns as soon as the client knows the status of its answer; the function that
+// it returns reads the rest.
+func (c *client) hear(r request) func() *answer {
+	c.s.b.Helper()
+	id, seen := c.s.expectRequest()
+	r.header = append(append([]string{"X-Request-ID: " + id}, c.identity...), r.header...)
+	c.conn.send(r)
+	got, err := c.conn.receiveHead(r)
+	if err != nil {
+		c.s.b.Fatalf("%v: %v", r, err)
+	}
+	return func() *answer {
+		c.s.b.Helper()
+		if err := c.conn.receiveBody(got); err != nil {
+			c.s.b.Fatalf("%v: %v", r, err)
+		}
+		return &answer{reply: got, s: c.s, seen: seen}
+	}
+}
+
 // answer is a reply and what it is compared with.
 type answer struct {
 	*reply
@@ -452,19 +492,33 @@ func (a *answer) want(block string) *answer {
 		err = a.checkLength()
 	}
 	if err == nil && a.s.app.Observe != nil {
-		select {
-		case status := <-a.seen:
-			if status != a.status {
-				err = fmt.Errorf("status %d, but a middleware around the route saw %d", a.status, status)
-			}
-		case <-time.After(patience):
-			err = errors.New("a middleware around the route saw no answer")
-		}
+		err = a.observed()
 	}
 	if err != nil {
 		a.s.b.Fatalf("%v: %v", a.request, err)
 	}
 	return a
+}
+
+// observed compares the status with the one that a middleware around the route saw.
+func (a *answer) observed() error {
+	select {
+	case status := <-a.seen:
+		if status != a.status {
+			return fmt.Errorf("status %d, but a middleware around the route saw %d", a.status, status)
+		}
+		return nil
+	case <-time.After(patience):
+		return errors.New("a middleware around the route saw no answer")
+	}
+}
+
+// over waits until the handlers of the request have ended, the guard included.
+func (a *answer) over() {
+	a.s.b.Helper()
+	if err := a.observed(); err != nil {
+		a.s.b.Fatalf("%v: %v", a.request, err)
+	}
 }
 
 // passed demands that the handler answered 200 with that report. The headers are the application's own.

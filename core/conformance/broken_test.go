@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"slices"
 	"testing"
+	"time"
 
+	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/conformance"
 	"github.com/editlock/editlock/nethttpmw"
 )
@@ -19,51 +21,79 @@ type fault struct {
 	name string
 	// serve is what the adapter does with a request instead of handing it to the application.
 	serve func(app http.Handler, w http.ResponseWriter, r *http.Request)
+	// releasing is the handler of a route that releases on success; guard only guards. Nil: nethttpmw's.
+	releasing func(guard func(http.Handler) http.Handler, locker *core.Locker, handler http.Handler) http.Handler
 	// group has a case that must refuse it; none for the adapter that is not broken.
 	group string
 }
 
 // faults are tests of the tests.
 var faults = []fault{
-	{"none", func(app http.Handler, w http.ResponseWriter, r *http.Request) { app.ServeHTTP(w, r) }, ""},
-	{"a newline behind the document", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	{name: "none", serve: asItIs},
+	{name: "a release after the answer", serve: asItIs, releasing: releaseAfter, group: "release_on_success"},
+	{name: "a newline behind the document", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		change(app, w, r, func(a *httptest.ResponseRecorder) { a.Body.WriteByte('\n') })
-	}, "lock_routes"},
-	{"a header of its own", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "lock_routes"},
+	{name: "a header of its own", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Vary", "Origin")
 		app.ServeHTTP(w, r)
-	}, "lock_routes"},
-	{"a charset", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "lock_routes"},
+	{name: "a charset", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		change(app, w, r, func(a *httptest.ResponseRecorder) { a.Header().Set("Content-Type", "application/json; charset=utf-8") })
-	}, "lock_routes"},
-	{"200 when Redis cannot answer", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "lock_routes"},
+	{name: "200 when Redis cannot answer", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		change(app, w, r, func(a *httptest.ResponseRecorder) {
 			if a.Code == http.StatusServiceUnavailable {
 				a.Code = http.StatusOK
 			}
 		})
-	}, "when_Redis_cannot_answer"},
-	{"a path that is decoded twice", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "when_Redis_cannot_answer"},
+	{name: "a path that is decoded twice", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		if path, err := url.PathUnescape(r.URL.Path); err == nil {
 			r.URL.Path, r.URL.RawPath = path, ""
 		}
 		app.ServeHTTP(w, r)
-	}, "uids"},
-	{"the first of two headers counts", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "uids"},
+	{name: "the first of two headers counts", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		for name, values := range r.Header {
 			r.Header[name] = values[:1]
 		}
 		app.ServeHTTP(w, r)
-	}, "sessions"},
-	{"requests are answered twice", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "sessions"},
+	{name: "requests are answered twice", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		app.ServeHTTP(httptest.NewRecorder(), r.Clone(r.Context()))
 		app.ServeHTTP(w, r)
-	}, "lock_routes"},
-	{"the Origin is not handed on", func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	}, group: "lock_routes"},
+	{name: "the Origin is not handed on", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
 		r.Header.Del("Origin")
 		app.ServeHTTP(w, r)
-	}, "browsers"},
+	}, group: "browsers"},
 }
+
+func asItIs(app http.Handler, w http.ResponseWriter, r *http.Request) { app.ServeHTTP(w, r) }
+
+// releaseAfter releases the hold when the handler has returned, as adapters did once.
+func releaseAfter(guard func(http.Handler) http.Handler, locker *core.Locker, handler http.Handler) http.Handler {
+	return guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
+		handler.ServeHTTP(watched, r)
+		if held, ok := nethttpmw.Lock(r); ok && watched.status/100 == 2 {
+			_ = locker.Mutex(held.UID, time.Minute, held.User).ReleaseWith(r.Context(), core.ReleaseOptions{Fence: held.Fence})
+		}
+	}))
+}
+
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // change lets the application answer, and changes its answer.
 func change(app http.Handler, w http.ResponseWriter, r *http.Request, how func(*httptest.ResponseRecorder)) {
@@ -92,7 +122,7 @@ func TestBrokenAdaptersAreRefused(t *testing.T) {
 			t.Parallel()
 			group := fault.group
 			if group == "" {
-				group = "lock_routes|uids|sessions|browsers"
+				group = "lock_routes|uids|sessions|browsers|release_on_success"
 			}
 			run := "^TestFaultyAdapter$/^embedded$/^(" + group + ")$"
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+run, "-test.count=1")
@@ -120,7 +150,7 @@ func TestFaultyAdapter(t *testing.T) {
 		Name:   name,
 		Cannot: map[conformance.Ability]string{conformance.HandlerErrors: "an http.Handler returns nothing"},
 		Serve: func(t *testing.T, app conformance.App) string {
-			inner := application(t, app)
+			inner := application(t, app, faults[i])
 			return conformance.ServeHTTP(t, conformance.App{}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				faults[i].serve(inner, w, r)
 			}))
@@ -129,7 +159,7 @@ func TestFaultyAdapter(t *testing.T) {
 }
 
 // application is nethttpmw on a ServeMux. What it observes of a status is without the fault.
-func application(t *testing.T, app conformance.App) http.Handler {
+func application(t *testing.T, app conformance.App, fault fault) http.Handler {
 	t.Helper()
 	if app.Path == "" {
 		app.Path = "/api/lock"
@@ -155,7 +185,12 @@ func application(t *testing.T, app conformance.App) http.Handler {
 			if g.Skip != nil {
 				config.Skip = func(r *http.Request) bool { return g.Skip(r.Header.Get) }
 			}
-			handler = lock.Guard(g.Param, config)(handler)
+			if fault.releasing != nil && g.ReleaseOnSuccess {
+				config.ReleaseOnSuccess = false
+				handler = fault.releasing(lock.Guard(g.Param, config), app.Locker, handler)
+			} else {
+				handler = lock.Guard(g.Param, config)(handler)
+			}
 		}
 		mux.Handle(route.Method+" "+app.Prefix+route.Path, handler)
 	}

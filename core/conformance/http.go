@@ -23,7 +23,10 @@ func ServeHTTP(t *testing.T, app App, handler http.Handler) string {
 		ReadTimeout:       app.ServerTimeout,
 		WriteTimeout:      app.ServerTimeout,
 		ErrorLog:          log.New(io.Discard, "", 0), // panics are part of the suite
+		Protocols:         new(http.Protocols),
 	}
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(listener) }()
 	t.Cleanup(func() {
@@ -52,6 +55,10 @@ func HandlerHTTP(route Route, lock func(*http.Request) (*core.Lock, bool)) http.
 		if result.Status != 0 {
 			w.WriteHeader(result.Status)
 			_, _ = w.Write(result.Body) // the client may be gone
+		}
+		if result.Then != nil {
+			_ = http.NewResponseController(w).Flush() // as above
+			result.Then()
 		}
 	})
 }

@@ -41,9 +41,9 @@ func Run(t *testing.T, adapter Adapter) {
 	})
 }
 
-// RunPaths exercises an adapter with the cases in which routing has a say: uids, their encodings, the
-// guard's parameter, both slash forms and methods. It is for the further configurations of a router
-// whose adapter passes Run, and needs no redis-server.
+// RunPaths exercises an adapter with the cases that depend on the router: uids, their encodings, the
+// guard's parameter, both slash forms, methods, and the moment at which an answer goes out. It is for the
+// further configurations of a router whose adapter passes Run, and needs no redis-server.
 func RunPaths(t *testing.T, adapter Adapter) {
 	t.Helper()
 	runGroups(t, adapter, embeddedBackend(), pathGroups())
@@ -55,7 +55,7 @@ func everyGroup() []group {
 		orderCases, waitingCases, scriptCases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
 }
 
-func pathGroups() []group { return []group{routeCases, uidCases, guardCases} }
+func pathGroups() []group { return []group{routeCases, uidCases, guardCases, releaseCases} }
 
 func runGroups(t *testing.T, adapter Adapter, backend backend, groups []group) {
 	t.Helper()

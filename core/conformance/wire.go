@@ -121,14 +121,27 @@ var errProtocol = errors.New("not one HTTP/1.1 answer")
 
 // receive reads the answer to r. An error means that the connection broke or that the answer is none.
 func (c *conn) receive(r request) (*reply, error) {
-	line := func() (string, error) {
-		text, err := c.reader.ReadString('\n')
-		if err != nil {
-			return "", fmt.Errorf("after %q: %w", text, err)
-		}
-		return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), nil
+	answer, err := c.receiveHead(r)
+	if err == nil {
+		err = c.receiveBody(answer)
 	}
-	status, err := line()
+	if err != nil {
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (c *conn) line() (string, error) {
+	text, err := c.reader.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("after %q: %w", text, err)
+	}
+	return strings.TrimSuffix(strings.TrimSuffix(text, "\n"), "\r"), nil
+}
+
+// receiveHead reads the status and the headers; receiveBody reads the rest.
+func (c *conn) receiveHead(r request) (*reply, error) {
+	status, err := c.line()
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +152,7 @@ func (c *conn) receive(r request) (*reply, error) {
 		return nil, fmt.Errorf("%w: status line %q", errProtocol, status)
 	}
 	for {
-		text, err := line()
+		text, err := c.line()
 		if err != nil {
 			return nil, err
 		}
@@ -157,12 +170,17 @@ func (c *conn) receive(r request) (*reply, error) {
 			return nil, fmt.Errorf("%w: Content-Length %q", errProtocol, lengths)
 		}
 	}
+	return answer, nil
+}
+
+func (c *conn) receiveBody(answer *reply) error {
 	encoding := answer.values("Transfer-Encoding")
 	var body []byte
+	var err error
 	switch {
-	case r.method == http.MethodHead || answer.status < 200 || answer.status == 204 || answer.status == 304:
+	case answer.request.method == http.MethodHead || answer.status < 200 || answer.status == 204 || answer.status == 304:
 	case len(encoding) > 0:
-		body, err = c.chunks(line)
+		body, err = c.chunks()
 	case answer.length >= 0:
 		body = make([]byte, answer.length)
 		_, err = io.ReadFull(c.reader, body)
@@ -170,23 +188,23 @@ func (c *conn) receive(r request) (*reply, error) {
 		body, err = io.ReadAll(c.reader)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("body: %w", err)
+		return fmt.Errorf("body: %w", err)
 	}
 	answer.body = string(body)
 	if n := c.reader.Buffered(); n > 0 {
 		rest, _ := c.reader.Peek(n)
-		return nil, fmt.Errorf("%w: after the body %q came %q", errProtocol, answer.body, rest)
+		return fmt.Errorf("%w: after the body %q came %q", errProtocol, answer.body, rest)
 	}
 	if slices.Contains(answer.values("Connection"), "close") {
 		c.finish()
 	}
-	return answer, nil
+	return nil
 }
 
-func (c *conn) chunks(line func() (string, error)) ([]byte, error) {
+func (c *conn) chunks() ([]byte, error) {
 	var body []byte
 	for {
-		text, err := line()
+		text, err := c.line()
 		if err != nil {
 			return nil, err
 		}
@@ -198,7 +216,7 @@ func (c *conn) chunks(line func() (string, error)) ([]byte, error) {
 		if _, err := io.ReadFull(c.reader, chunk); err != nil {
 			return nil, err
 		}
-		if text, err := line(); err != nil || text != "" {
+		if text, err := c.line(); err != nil || text != "" {
 			return nil, fmt.Errorf("%w: after a chunk %q: %w", errProtocol, text, err)
 		}
 		if size == 0 {

@@ -11,7 +11,7 @@ import (
 // GuardOptions change what the guard of one route does. The zero value is the guard of the contract:
 // whoever holds the lock passes, and the lock is renewed.
 type GuardOptions struct {
-	// ReleaseOnSuccess ends the caller's hold after a 2xx answer. Any other status keeps it.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out. Any other status keeps it.
 	ReleaseOnSuccess bool
 	// AcquireIfFree acquires the lock when nobody holds it, for clients that never call POST; not under
 	// a Lock-Fence of somebody else's.
@@ -27,7 +27,8 @@ type GuardOptions struct {
 // Pass is what the guard gives a request that may go on.
 type Pass struct {
 	// Lock is the caller's hold; nil for methods that the guard lets pass untouched, and after fail-open.
-	Lock    *core.Lock
+	Lock *core.Lock
+	// release ends the hold; nil where a 2xx answer does not, and when the status is known.
 	release *core.Mutex
 }
 
@@ -39,17 +40,26 @@ func (p *Pass) Context(ctx context.Context) context.Context {
 	return core.NewContext(ctx, p.Lock)
 }
 
-// Watched tells whether Done wants to know the handler's status.
-func (p *Pass) Watched() bool { return p.release != nil }
+// Releases reports whether a 2xx answer is still to end the hold. If so, the adapter calls Answer.
+func (p *Pass) Releases() bool { return p.release != nil }
 
-// Done ends the hold if the guard releases on success and the handler answered 2xx. The answer is made
-// by then, so a release that fails is an event, and the timeout ends the hold.
-func (p *Pass) Done(ctx context.Context, status int) {
-	if p.release == nil || status < 200 || status > 299 {
+// Answer must be called just before a status goes out to the client, and once more with the status that the
+// framework will send when the handler has returned without an answer. The first status that is not
+// informational counts: a 2xx ends the hold, any other keeps it. Later calls do nothing.
+//
+// The hold ends before the answer, because a client that has the answer may acquire the lock anew, and that
+// hold must stay. A release that fails is an event and does not change the answer: the timeout ends the hold.
+func (p *Pass) Answer(ctx context.Context, status int) {
+	if p.release == nil || (status < http.StatusOK && status != http.StatusSwitchingProtocols) {
+		return
+	}
+	release := p.release
+	p.release = nil
+	if status < http.StatusOK || status >= http.StatusMultipleChoices {
 		return
 	}
 	// Only the hold that let the request pass: the handler may have taken long.
-	_ = p.release.ReleaseWith(ctx, core.ReleaseOptions{Fence: p.Lock.Fence})
+	_ = release.ReleaseWith(ctx, core.ReleaseOptions{Fence: p.Lock.Fence})
 }
 
 // Enter decides whether the request may go on to the handler: either the Pass or the refusal is nil.
