@@ -17,7 +17,11 @@ func init() { gin.SetMode(gin.ReleaseMode) } // it writes every route to standar
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "ginmw", Serve: serve(func(*gin.Engine) {})})
+	conformance.Run(t, conformance.Adapter{Name: "ginmw", Serve: serve(func(*gin.Engine) {}), Cannot: redirects})
+}
+
+var redirects = map[conformance.Ability]string{
+	conformance.NotFound: "RedirectTrailingSlash, which is gin's default, and RedirectFixedPath answer before any handler",
 }
 
 // Every switch of gin's that changes what a path parameter is, or which route a path finds.
@@ -26,18 +30,19 @@ func TestConformanceOfOtherRouters(t *testing.T) {
 	for _, router := range []struct {
 		name      string
 		configure func(*gin.Engine)
+		cannot    map[conformance.Ability]string
 	}{
-		{"UseRawPath", func(e *gin.Engine) { e.UseRawPath = true }},
-		{"UseRawPath without UnescapePathValues", func(e *gin.Engine) { e.UseRawPath, e.UnescapePathValues = true, false }},
-		{"UseEscapedPath", func(e *gin.Engine) { e.UseEscapedPath = true }},
-		{"UseEscapedPath without UnescapePathValues", func(e *gin.Engine) { e.UseEscapedPath, e.UnescapePathValues = true, false }},
-		{"without RedirectTrailingSlash", func(e *gin.Engine) { e.RedirectTrailingSlash = false }},
-		{"RedirectFixedPath", func(e *gin.Engine) { e.RedirectFixedPath = true }},
-		{"HandleMethodNotAllowed", func(e *gin.Engine) { e.HandleMethodNotAllowed = true }},
+		{"UseRawPath", func(e *gin.Engine) { e.UseRawPath = true }, nil},
+		{"UseRawPath without UnescapePathValues", func(e *gin.Engine) { e.UseRawPath, e.UnescapePathValues = true, false }, nil},
+		{"UseEscapedPath", func(e *gin.Engine) { e.UseEscapedPath = true }, nil},
+		{"UseEscapedPath without UnescapePathValues", func(e *gin.Engine) { e.UseEscapedPath, e.UnescapePathValues = true, false }, nil},
+		{"without RedirectTrailingSlash", func(e *gin.Engine) { e.RedirectTrailingSlash = false }, nil},
+		{"RedirectFixedPath", func(e *gin.Engine) { e.RedirectFixedPath = true }, redirects},
+		{"HandleMethodNotAllowed", func(e *gin.Engine) { e.HandleMethodNotAllowed = true }, redirects},
 	} {
 		t.Run(router.name, func(t *testing.T) {
 			t.Parallel()
-			conformance.RunPaths(t, conformance.Adapter{Name: "ginmw, " + router.name, Serve: serve(router.configure)})
+			conformance.RunPaths(t, conformance.Adapter{Name: "ginmw, " + router.name, Serve: serve(router.configure), Cannot: router.cannot})
 		})
 	}
 }

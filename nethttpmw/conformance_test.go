@@ -37,7 +37,7 @@ func serve(t *testing.T, app conformance.App) string {
 		if g := route.Guard; g != nil {
 			handler = lock.Guard(g.Param, guardConfig(g))(handler)
 		}
-		mux.Handle(route.Method+" "+app.Prefix+route.Path, handler)
+		mux.Handle(conformance.Pattern(route.Method, app.Prefix+route.Path), handler)
 	}
 	var handler http.Handler = mux
 	if app.Mount != "" {

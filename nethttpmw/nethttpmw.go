@@ -90,10 +90,22 @@ func register(router Router, path string, handler http.HandlerFunc) {
 		}
 		pattern := method + " " + path
 		if strings.HasSuffix(pattern, "/") {
-			pattern += "{$}" // without it, a ServeMux matches whatever lies below as well
+			pattern += "{$}" // without it, a ServeMux matches every path below as well
 		}
-		router.Handle(pattern, handler)
+		router.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if escapedSlash(r) {
+				http.NotFound(w, r)
+				return
+			}
+			handler(w, r)
+		}))
 	}
+}
+
+// escapedSlash reports whether the path ends with "%2F" where the route ends with a slash. It is another
+// path, but a ServeMux takes the one for the other.
+func escapedSlash(r *http.Request) bool {
+	return strings.HasSuffix(r.Pattern, "/{$}") && !strings.HasSuffix(r.URL.EscapedPath(), "/")
 }
 
 func (l *EditLock) serve(route rest.Route) http.HandlerFunc {
@@ -152,6 +164,9 @@ func request(w http.ResponseWriter, r *http.Request, param string) rest.Request 
 		return rest.FromHTTP(w, r, "", false, rest.ErrUnknownParameter)
 	}
 	escaped, err := rest.PathParameter(r.URL, uid)
+	if escapedSlash(r) {
+		err = core.ErrInvalidUID
+	}
 	return rest.FromHTTP(w, r, uid, escaped, err)
 }
 

@@ -35,6 +35,8 @@ const (
 	HandlerErrors Ability = "take errors from handlers"
 	// Flushes: a handler can send its answer to the client and go on, see Result.Then.
 	Flushes Ability = "send an answer before its handler has ended"
+	// NotFound: a path that no route has is answered with 404, and not with a redirect to one that has.
+	NotFound Ability = "answer 404 without a redirect"
 	// HTTP2: the server answers a client that begins with HTTP/2 without TLS.
 	HTTP2 Ability = "speak HTTP/2"
 )
@@ -90,7 +92,7 @@ type Header func(name string) string
 type Route struct {
 	// Method is one of HTTP's, or "PURGE".
 	Method string
-	// Path has its parameter in braces: "/drafts/{uid}". See Colon.
+	// Path has its parameter in braces: "/drafts/{uid}". See Colon and Pattern.
 	Path string
 	// Guard before the handler; nil for none.
 	Guard *Guard

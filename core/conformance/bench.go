@@ -234,6 +234,7 @@ func (s *site) routes() []Route {
 		guard         *Guard
 	}{
 		{"GET HEAD OPTIONS TRACE POST PUT PATCH DELETE PURGE", "/drafts/{uid}", plain},
+		{"PUT", "/slashed/{uid}/", plain},
 		{"POST", "/drafts/{uid}/publish", guarded(rest.GuardOptions{ReleaseOnSuccess: true})},
 		{"PUT", "/auto/{uid}", guarded(rest.GuardOptions{AcquireIfFree: true})},
 		{"PUT", "/strict/{uid}", guarded(rest.GuardOptions{RequireFence: true})},

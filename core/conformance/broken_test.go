@@ -192,7 +192,7 @@ func application(t *testing.T, app conformance.App, fault fault) http.Handler {
 				handler = lock.Guard(g.Param, config)(handler)
 			}
 		}
-		mux.Handle(route.Method+" "+app.Prefix+route.Path, handler)
+		mux.Handle(conformance.Pattern(route.Method, app.Prefix+route.Path), handler)
 	}
 	var handler http.Handler = mux
 	if app.Mount != "" {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/editlock/editlock/core"
@@ -61,6 +62,14 @@ func HandlerHTTP(route Route, lock func(*http.Request) (*core.Lock, bool)) http.
 			result.Then()
 		}
 	})
+}
+
+// Pattern is what an http.ServeMux calls the path of a route: a slash at its end is the end of the path.
+func Pattern(method, path string) string {
+	if strings.HasSuffix(path, "/") {
+		path += "{$}"
+	}
+	return method + " " + path
 }
 
 // OverrideHTTP is the handler with App.MethodOverride around it, if app asks for it.

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"github.com/editlock/editlock/core"
 )
 
 var uidCases = group{"uids", []testCase{
@@ -12,6 +14,15 @@ var uidCases = group{"uids", []testCase{
 	{"plus is itself or refused", everywhere, plus},
 	{"what is no uid is 400", everywhere, noUIDs},
 	{"a path that holds no uid is never a success", everywhere, strangePaths},
+	{"an escaped slash is not the slash at the end of a path", everywhere, escapedSlash},
+	{"an escaped slash at the end is 404 or 400", everywhere, func(b *bench) {
+		b.needs(NotFound)
+		for _, got := range askWithEscapedSlash(b.serve(func(app *App) { app.OnError = nil })) {
+			if got.status != 404 && got.status != 400 {
+				b.Errorf("%v: got\n%s\nwant 404 or 400", got.request, indent(got.block()))
+			}
+		}
+	}},
 	{"255 bytes pass and 256 do not", everywhere, longUIDs},
 }}
 
@@ -186,6 +197,47 @@ func strangePaths(b *bench) {
 	}
 	ann.do("GET", s.bulk("uid=a&uid=b&uid=takeover")).want(bulk("a",
 		free("a", "null"), free("b", "null"), free("takeover", "null")))
+}
+
+// escapedSlash: "d/%2F" is another path than "d/", and nothing happens to "d".
+func escapedSlash(b *bench) {
+	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
+	ann := s.as("1")
+	ann.do("POST", s.lock("d")).want(granted(hold{uid: "d"}))
+	for _, got := range askWithEscapedSlash(s) {
+		got.refused()
+	}
+	s.ranTimes(0)
+	for _, kind := range []core.EventKind{core.Renewed, core.Released, core.TakenOver, core.Denied} {
+		if got := s.happened(kind); len(got) > 0 {
+			b.Errorf("%s: %v", kind, got)
+		}
+	}
+	ann.do("GET", s.lock("d")).want(status(hold{uid: "d", mine: true}.object(), "d"))
+	ann.do("PUT", s.base()+"/slashed/d/").passed(ran("PUT", hold{uid: "d", renewed: true}, ""))
+}
+
+// askWithEscapedSlash sends, as the holder of "d" and as another user, what a router could take for requests
+// about "d".
+func askWithEscapedSlash(s *site) []*answer {
+	var answers []*answer
+	ask := func(r request) {
+		for _, user := range []string{"1", "2"} {
+			answers = append(answers, s.as(user).send(r))
+		}
+	}
+	for _, slash := range []string{"%2f", "%2F"} {
+		for _, method := range []string{"POST", "DELETE", "GET", "HEAD"} {
+			ask(request{method: method, target: s.lock("d") + slash})
+		}
+		ask(request{method: "POST", target: s.takeover("d") + slash, body: fenceBody(1)})
+		ask(request{method: "GET", target: s.root() + "s/" + slash + "?uid=d"})
+		for _, path := range []string{"/drafts/d/", "/slashed/d/", "/auto/d/"} {
+			ask(request{method: "PUT", target: s.base() + path + slash})
+		}
+		ask(request{method: "POST", target: publish(s, "d") + "/" + slash})
+	}
+	return answers
 }
 
 // longUIDs are counted in bytes, after decoding.
