@@ -10,6 +10,7 @@ import (
 var frameworkCases = group{"framework", []testCase{
 	{"a large body reaches the handler intact", everywhere, largeBody},
 	{"values outlive their requests", everywhere, valuesOutlive},
+	{"the uid that an extractor names outlives its request", everywhere, extractedOutlives},
 	{"the guard sees the method that overrides", everywhere, methodOverride},
 	{"unmatched paths are the application's own", everywhere, unmatched},
 }}
@@ -90,6 +91,30 @@ func valuesOutlive(b *bench) {
 		_, user, display := name(i)
 		if !state.Locked || state.User != (core.User{ID: core.ID(user), Name: display}) {
 			b.Fatalf("stored for %s: %+v", uids[i], state)
+		}
+	}
+}
+
+// extractedOutlives: an extractor may well return a part of the request's memory.
+func extractedOutlives(b *bench) {
+	s := b.serve()
+	client := s.anonymous()
+	const resources = 50
+	name := func(i int) string { return fmt.Sprintf("draft-%06d", i) }
+	for i := range resources {
+		client.identity = []string{"X-User-ID: 1"}
+		client.do("POST", s.lock(name(i))).answered(200)
+		client.do("PUT", s.base()+"/extracted", "X-Resource: "+name(i)).answered(200)
+		client.identity = []string{"X-User-ID: 2"}
+		client.do("PUT", s.base()+"/extracted", "X-Resource: "+name(i)).answered(423)
+	}
+	denied := s.happened(core.Denied)
+	if len(s.locks) != resources || len(denied) != resources {
+		b.Fatalf("%d locks and %d refusals", len(s.locks), len(denied))
+	}
+	for i := range resources {
+		if s.locks[i].UID != name(i) || denied[i].UID != name(i) {
+			b.Fatalf("%s became %q in the handler's lock and %q in the event", name(i), s.locks[i].UID, denied[i].UID)
 		}
 	}
 }
