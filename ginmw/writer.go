@@ -20,9 +20,7 @@ type writer struct {
 }
 
 func (w *writer) WriteHeaderNow() {
-	if !w.Written() {
-		w.pass.Answer(w.ctx, w.Status())
-	}
+	w.pass.Answer(w.ctx, w.Status())
 	w.ResponseWriter.WriteHeaderNow()
 }
 
