@@ -4,7 +4,7 @@
 //	lock.Register(e) // POST, DELETE, GET ... /api/lock/:uid/
 //	e.PUT("/drafts/:uid", save, lock.Guard("uid"))
 //
-// In the handler, [Lock] returns the lock under which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass.
 package echomw
 
 import (
@@ -17,17 +17,18 @@ import (
 	"github.com/editlock/editlock/core/rest"
 )
 
-// Config tells who the caller is and what callers may do; see [rest.Config].
+// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
 type Config = rest.Config[echo.Context]
 
-// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
-// hold the lock, and renews the lock of who does.
+// GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
+// does not hold the lock, and renews the lock if the user holds it.
 type GuardConfig struct {
 	// Skipper defines a function to skip the guard; a middleware.Skipper fits.
 	// Optional. Default value nil.
 	Skipper func(c echo.Context) bool
 
-	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	// UID returns the resource's uid, not escaped, in place of the path parameter. If it returns an error,
+	// the answer is 400.
 	// Optional. Default value the path parameter.
 	UID func(c echo.Context) (string, error)
 
@@ -36,19 +37,19 @@ type GuardConfig struct {
 	// Optional. Default value false.
 	ReleaseOnSuccess bool
 
-	// AcquireIfFree acquires the lock when nobody holds it.
+	// AcquireIfFree acquires the lock if nobody holds it.
 	// Optional. Default value false.
 	AcquireIfFree bool
 
-	// RequireFence answers 428 to a request without Lock-Fence.
+	// RequireFence answers a request without Lock-Fence with 428.
 	// Optional. Default value false.
 	RequireFence bool
 
-	// NoRenewal leaves the lock's end where it is.
+	// NoRenewal does not renew the lock.
 	// Optional. Default value false.
 	NoRenewal bool
 
-	// FailOpen runs the handler without a lock when Redis cannot answer.
+	// FailOpen runs the handler without a lock if Redis cannot answer.
 	// Optional. Default value false.
 	FailOpen bool
 }
@@ -58,8 +59,8 @@ type EditLock struct {
 	api *rest.API[echo.Context]
 }
 
-// New returns the lock of an application. What is missing or out of range in config is
-// core.ErrInvalidOptions.
+// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	api, err := rest.New(locker, config)
 	if err != nil {
@@ -68,12 +69,12 @@ func New(locker *core.Locker, config Config) (*EditLock, error) {
 	return &EditLock{api: api}, nil
 }
 
-// Router takes the lock routes: *echo.Echo or *echo.Group.
+// Router is where the lock routes are registered: an *echo.Echo or an *echo.Group.
 type Router interface {
 	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route
 }
 
-// Register adds the lock routes to an echo or a group, each in both slash forms.
+// Register adds the lock routes to an Echo or a Group, each with and without the slash at its end.
 func (l *EditLock) Register(router Router, middleware ...echo.MiddlewareFunc) {
 	for _, endpoint := range l.api.Endpoints(":uid") {
 		for _, method := range rest.Methods() {
@@ -82,7 +83,8 @@ func (l *EditLock) Register(router Router, middleware ...echo.MiddlewareFunc) {
 	}
 }
 
-// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+// ServeBrowser serves editlock.js, the module that keeps a lock for a page in the browser, under a path such as
+// rest.ScriptPath.
 func (l *EditLock) ServeBrowser(router Router, path string, middleware ...echo.MiddlewareFunc) {
 	for _, method := range rest.Methods() {
 		router.Add(method, path, func(c echo.Context) error {
@@ -97,8 +99,9 @@ func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 	}
 }
 
-// Guard returns the middleware for a route that edits the resource named by the path parameter param. It
-// belongs to the route: in Use, before the router has matched, there are no parameters yet.
+// Guard returns the middleware for a route that edits a resource. The path parameter param is the resource's
+// uid. Add the middleware to the route itself: in Use there are no path parameters, because echo has not yet
+// found the route.
 func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFunc {
 	var cfg GuardConfig
 	if len(config) > 0 {
@@ -120,19 +123,20 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 			}
 			pass, refusal := l.api.Enter(c, req, options)
 			if refusal != nil {
-				// Written here and not returned as an error: an error handler would write another body.
+				// It is written here and not returned as an error, because an error handler would write
+				// another body.
 				return refusal.WriteHTTP(c.Response())
 			}
 			c.SetRequest(c.Request().WithContext(pass.Context(c.Request().Context())))
 			if !pass.Releases() {
 				return next(c)
 			}
-			// Response.Before would not do: it is not called for a Flush, which sends 200.
+			// echo's Response.Before is not enough: its functions are not called for a Flush, which sends 200.
 			ctx, response, original := c.Request().Context(), c.Response(), c.Response().Writer
 			response.Writer = pass.Writer(ctx, original)
 			defer func() { response.Writer = original }()
 			if err := next(c); err != nil {
-				return err // an error is no success: its status is decided later
+				return err // echo's error handler decides the status later
 			}
 			pass.Answer(ctx, response.Status)
 			return nil
@@ -140,16 +144,17 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 	}
 }
 
-// Lock returns the lock under which the guard let the request pass; false without a guard.
+// Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
+// no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request().Context()) }
 
-// request reads the path parameter. A last parameter takes all of the path that is left, so one trailing
-// slash is the other slash form, and a further one is not allowed in a uid.
+// request reads the path parameter. If it is the last part of the route, echo's value is the rest of the path:
+// one slash at the end belongs to the route, and any other slash makes the uid invalid.
 func request(c echo.Context, param string) rest.Request {
 	if !slices.Contains(c.ParamNames(), param) {
 		return rest.FromHTTP(c.Response(), c.Request(), "", false, rest.ErrUnknownParameter)
 	}
 	uid := strings.TrimSuffix(c.Param(param), "/")
-	// echo matches on the escaped path when there is one, and leaves the parameters as they are.
+	// If the URL has a RawPath, echo matches it and does not unescape the parameters.
 	return rest.FromHTTP(c.Response(), c.Request(), uid, c.Request().URL.RawPath != "", nil)
 }

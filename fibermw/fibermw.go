@@ -4,9 +4,9 @@
 //	lock.Register(app) // POST, DELETE, GET ... /api/lock/:uid/
 //	app.Put("/drafts/:uid", lock.Guard("uid"), save)
 //
-// In the handler, [Lock] returns the lock under which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass.
 //
-// fiber never cancels a request's context when the client goes away, so each call is bounded by the
+// fiber does not cancel a request's context when the client goes away. A call to Redis then goes on until the
 // engine's own time limit.
 package fibermw
 
@@ -21,18 +21,19 @@ import (
 	"github.com/editlock/editlock/core/rest"
 )
 
-// Config tells who the caller is and what callers may do; see [rest.Config].
+// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
 type Config = rest.Config[*fiber.Ctx]
 
-// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
-// hold the lock, and renews the lock of who does.
+// GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
+// does not hold the lock, and renews the lock if the user holds it.
 type GuardConfig struct {
-	// Next defines a function to skip the guard when returned true.
+	// Next defines a function to skip the guard when it returns true.
 	//
 	// Optional. Default: nil
 	Next func(c *fiber.Ctx) bool
 
-	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	// UID returns the resource's uid, not escaped, in place of the path parameter. If it returns an error,
+	// the answer is 400.
 	//
 	// Optional. Default: the path parameter
 	UID func(c *fiber.Ctx) (string, error)
@@ -44,22 +45,22 @@ type GuardConfig struct {
 	// Optional. Default: false
 	ReleaseOnSuccess bool
 
-	// AcquireIfFree acquires the lock when nobody holds it.
+	// AcquireIfFree acquires the lock if nobody holds it.
 	//
 	// Optional. Default: false
 	AcquireIfFree bool
 
-	// RequireFence answers 428 to a request without Lock-Fence.
+	// RequireFence answers a request without Lock-Fence with 428.
 	//
 	// Optional. Default: false
 	RequireFence bool
 
-	// NoRenewal leaves the lock's end where it is.
+	// NoRenewal does not renew the lock.
 	//
 	// Optional. Default: false
 	NoRenewal bool
 
-	// FailOpen runs the handler without a lock when Redis cannot answer.
+	// FailOpen runs the handler without a lock if Redis cannot answer.
 	//
 	// Optional. Default: false
 	FailOpen bool
@@ -70,11 +71,11 @@ type EditLock struct {
 	api *rest.API[*fiber.Ctx]
 }
 
-// New returns the lock of an application. What is missing or out of range in config is
-// core.ErrInvalidOptions.
+// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	if user := config.User; user != nil {
-		// fiber's strings are reused after the handler; events and contexts may live longer.
+		// fiber reuses the memory of its strings after the handler, but events and contexts may live longer.
 		config.User = func(c *fiber.Ctx) core.User { return user(c).Clone() }
 	}
 	api, err := rest.New(locker, config)
@@ -84,7 +85,7 @@ func New(locker *core.Locker, config Config) (*EditLock, error) {
 	return &EditLock{api: api}, nil
 }
 
-// Register adds the lock routes to an app or a group, each in both slash forms.
+// Register adds the lock routes to an app or a group, each with and without the slash at its end.
 func (l *EditLock) Register(router fiber.Router) {
 	for _, endpoint := range l.api.Endpoints(":uid") {
 		for _, method := range rest.Methods() {
@@ -93,7 +94,8 @@ func (l *EditLock) Register(router fiber.Router) {
 	}
 }
 
-// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+// ServeBrowser serves editlock.js, the module that keeps a lock for a page in the browser, under a path such as
+// rest.ScriptPath.
 func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
 	for _, method := range rest.Methods() {
 		router.Add(method, path, func(c *fiber.Ctx) error {
@@ -106,15 +108,15 @@ func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
 func (l *EditLock) serve(route rest.Route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		if !exact(c) {
-			return c.Next() // to a 404
+			return c.Next() // fiber answers 404, unless the application has another route for the path
 		}
 		write(c, l.api.Serve(c, route, request(c, "uid")))
 		return nil
 	}
 }
 
-// Guard returns the handler to put before the one that edits the resource named by the path parameter
-// param. It belongs to the route: in Use, there are no parameters yet.
+// Guard returns the handler that must stand before a handler that edits a resource. The path parameter param
+// is the resource's uid. Add the guard to the route itself: in Use there are no path parameters.
 func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 	var cfg GuardConfig
 	if len(config) > 0 {
@@ -136,24 +138,26 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 		}
 		pass, refusal := l.api.Enter(c, req, options)
 		if refusal != nil {
-			// Written here and not returned as an error: an error handler would write another body.
+			// It is written here and not returned as an error, because an error handler would write another
+			// body.
 			write(c, refusal)
 			return nil
 		}
 		c.SetUserContext(pass.Context(c.UserContext()))
 		if err := c.Next(); err != nil {
-			return err // an error is no success: its status is decided later
+			return err // fiber's error handler decides the status later
 		}
-		// fiber sends nothing of an answer, not even of a stream, before the handlers have returned.
+		// fiber sends no part of an answer, not even of a stream, before the handlers have returned.
 		pass.Answer(c.UserContext(), c.Response().StatusCode())
 		return nil
 	}
 }
 
-// Lock returns the lock under which the guard let the request pass; false without a guard.
+// Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
+// no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c *fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.UserContext()) }
 
-// request reads the path parameter, which fiber leaves escaped unless the app is told otherwise.
+// request reads the path parameter. fiber returns it escaped, unless the app is configured otherwise.
 func request(c *fiber.Ctx, param string) rest.Request {
 	r := read(c)
 	r.UID, r.Escaped = strings.Clone(c.Params(param)), !c.App().Config().UnescapePath
@@ -166,8 +170,8 @@ func request(c *fiber.Ctx, param string) rest.Request {
 	return r
 }
 
-// read copies what it reads: fiber's strings live only inside the handler. fasthttp sets the deadline for
-// writing when the handler is done, so an answer may wait.
+// read copies all strings, because fiber's strings are valid only until the handler returns. It needs no
+// Extend: fasthttp sets the deadline for writing after the handler has returned, so an answer may wait.
 func read(c *fiber.Ctx) rest.Request {
 	return rest.Request{
 		Context: c.UserContext(),
@@ -189,8 +193,8 @@ func read(c *fiber.Ctx) rest.Request {
 	}
 }
 
-// exact tells whether the route's path is the request's: before it matches, fiber drops one slash at the
-// end, and with UnescapePath an escaped slash is one too.
+// exact reports whether the path of the request is the path of the route. They can differ, because fiber drops
+// one slash at the end before it matches, and takes an escaped slash for a slash if UnescapePath is set.
 func exact(c *fiber.Ctx) bool {
 	original := c.Request().URI().PathOriginal()
 	return !bytes.HasSuffix(original, []byte("//")) &&

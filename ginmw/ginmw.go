@@ -4,7 +4,7 @@
 //	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
 //	router.PUT("/drafts/:uid", lock.Guard("uid"), save)
 //
-// In the handler, [Lock] returns the lock under which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass.
 package ginmw
 
 import (
@@ -16,28 +16,29 @@ import (
 	"github.com/editlock/editlock/core/rest"
 )
 
-// Config tells who the caller is and what callers may do; see [rest.Config].
+// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
 type Config = rest.Config[*gin.Context]
 
-// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
-// hold the lock, and renews the lock of who does.
+// GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
+// does not hold the lock, and renews the lock if the user holds it.
 type GuardConfig struct {
-	// Skip lets a request pass without a look at the lock. Optional. Default: no request.
+	// Skip reports whether a request passes without a check of the lock. Optional. Default: no request does.
 	Skip func(c *gin.Context) bool
-	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	// UID returns the resource's uid, not escaped, in place of the path parameter. If it returns an error,
+	// the answer is 400.
 	// Optional. Default: the path parameter.
 	UID func(c *gin.Context) (string, error)
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default: false.
 	ReleaseOnSuccess bool
-	// AcquireIfFree acquires the lock when nobody holds it. Optional. Default: false.
+	// AcquireIfFree acquires the lock if nobody holds it. Optional. Default: false.
 	AcquireIfFree bool
-	// RequireFence answers 428 to a request without Lock-Fence. Optional. Default: false.
+	// RequireFence answers a request without Lock-Fence with 428. Optional. Default: false.
 	RequireFence bool
-	// NoRenewal leaves the lock's end where it is. Optional. Default: false.
+	// NoRenewal does not renew the lock. Optional. Default: false.
 	NoRenewal bool
-	// FailOpen runs the handler without a lock when Redis cannot answer. Optional. Default: false.
+	// FailOpen runs the handler without a lock if Redis cannot answer. Optional. Default: false.
 	FailOpen bool
 }
 
@@ -46,8 +47,8 @@ type EditLock struct {
 	api *rest.API[*gin.Context]
 }
 
-// New returns the lock of an application. What is missing or out of range in config is
-// core.ErrInvalidOptions.
+// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	api, err := rest.New(locker, config)
 	if err != nil {
@@ -56,8 +57,8 @@ func New(locker *core.Locker, config Config) (*EditLock, error) {
 	return &EditLock{api: api}, nil
 }
 
-// Register adds the lock routes to an engine or a group, each in both slash forms, so that gin redirects
-// neither.
+// Register adds the lock routes to an engine or a group, each with and without the slash at its end, so that
+// gin redirects neither.
 func (l *EditLock) Register(router gin.IRoutes) {
 	for _, endpoint := range l.api.Endpoints(":uid") {
 		for _, method := range rest.Methods() {
@@ -66,7 +67,8 @@ func (l *EditLock) Register(router gin.IRoutes) {
 	}
 }
 
-// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+// ServeBrowser serves editlock.js, the module that keeps a lock for a page in the browser, under a path such as
+// rest.ScriptPath.
 func (l *EditLock) ServeBrowser(router gin.IRoutes, path string) {
 	for _, method := range rest.Methods() {
 		router.Handle(method, path, func(c *gin.Context) {
@@ -79,8 +81,8 @@ func (l *EditLock) serve(route rest.Route) gin.HandlerFunc {
 	return func(c *gin.Context) { write(c, l.api.Serve(c, route, request(c, "uid"))) }
 }
 
-// Guard returns the handler to put before the one that edits the resource named by the path parameter
-// param.
+// Guard returns the handler that must stand before a handler that edits a resource. The path parameter param
+// is the resource's uid.
 func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 	var cfg GuardConfig
 	if len(config) > 0 {
@@ -102,7 +104,7 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 		}
 		pass, refusal := l.api.Enter(c, req, options)
 		if refusal != nil {
-			c.Abort() // first: without it the handler would still run
+			c.Abort() // without it the handler would still run
 			write(c, refusal)
 			return
 		}
@@ -115,16 +117,17 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 		defer func() { c.Writer = original }()
 		c.Writer = &writer{ResponseWriter: original, pass: pass, ctx: c.Request.Context()}
 		c.Next()
-		if len(c.Errors) == 0 { // an error is no success: its status is decided later
+		if len(c.Errors) == 0 { // a middleware decides the status of an error later
 			pass.Answer(c.Request.Context(), original.Status())
 		}
 	}
 }
 
-// Lock returns the lock under which the guard let the request pass; false without a guard.
+// Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
+// no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request.Context()) }
 
-// request reads the path parameter, which gin unescapes unless the engine is told otherwise.
+// request reads the path parameter. gin returns it unescaped, unless the engine is configured otherwise.
 func request(c *gin.Context, param string) rest.Request {
 	uid, ok := c.Params.Get(param)
 	if !ok {
@@ -140,6 +143,6 @@ func request(c *gin.Context, param string) rest.Request {
 
 func write(c *gin.Context, response *rest.Response) {
 	if err := response.WriteHTTP(c.Writer); err != nil {
-		_ = c.Error(err) // gin's list of errors; it returns what it was given
+		_ = c.Error(err) // adds err to gin's list of errors, and returns it
 	}
 }

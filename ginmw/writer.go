@@ -11,8 +11,8 @@ import (
 	"github.com/editlock/editlock/core/rest"
 )
 
-// writer is gin's writer with a call of Pass.Answer before a status goes out. WriteHeader is gin's own: it
-// only notes the status.
+// writer is gin's writer, but it calls Pass.Answer before a status goes out. It needs no WriteHeader of its own,
+// because gin's only stores the status.
 type writer struct {
 	gin.ResponseWriter
 	pass *rest.Pass
@@ -39,8 +39,8 @@ func (w *writer) Flush() {
 	w.ResponseWriter.Flush()
 }
 
-// answer is called before something goes out that needs a final status. Where gin has noted an informational
-// one, net/http sends 200.
+// answer calls Pass.Answer before a body goes out, or a flush. If gin has stored an informational status,
+// net/http sends 200.
 func (w *writer) answer() {
 	status := w.Status()
 	if status < http.StatusOK {
@@ -49,7 +49,7 @@ func (w *writer) answer() {
 	w.pass.Answer(w.ctx, status)
 }
 
-// Hijack ends the answers of HTTP on the connection, so nothing is released: a success cannot be seen.
+// Hijack gives the connection to the handler. What the handler sends then cannot be seen, so the hold stays.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffer, err := w.ResponseWriter.Hijack()
 	if err == nil {
@@ -58,5 +58,5 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffer, err
 }
 
-// Unwrap serves http.ResponseController.
+// Unwrap lets http.ResponseController find the other methods of gin's writer.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }

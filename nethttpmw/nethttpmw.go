@@ -1,11 +1,11 @@
-// Package nethttpmw puts the edit lock into a net/http application: on http.ServeMux, on chi, and on
-// whatever else takes an http.Handler.
+// Package nethttpmw puts the edit lock into a net/http application: on http.ServeMux, on chi, and on any other
+// router that takes an http.Handler.
 //
 //	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: currentUser})
 //	lock.Register(mux) // POST, DELETE, GET ... /api/lock/{uid}/
 //	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid")(save))
 //
-// In the handler, [Lock] returns the lock under which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass.
 package nethttpmw
 
 import (
@@ -17,28 +17,29 @@ import (
 	"github.com/editlock/editlock/core/rest"
 )
 
-// Config tells who the caller is and what callers may do; see [rest.Config].
+// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
 type Config = rest.Config[*http.Request]
 
-// GuardConfig changes the guard of one route. The zero value refuses every edit by somebody who does not
-// hold the lock, and renews the lock of who does.
+// GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
+// does not hold the lock, and renews the lock if the user holds it.
 type GuardConfig struct {
-	// Skip lets a request pass without a look at the lock. Optional. Default: no request.
+	// Skip reports whether a request passes without a check of the lock. Optional. Default: no request does.
 	Skip func(r *http.Request) bool
-	// UID names the resource, unescaped, instead of the path parameter; an error is answered with 400.
+	// UID returns the resource's uid, not escaped, in place of the path parameter. If it returns an error,
+	// the answer is 400.
 	// Optional. Default: the path parameter.
 	UID func(r *http.Request) (string, error)
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default: false.
 	ReleaseOnSuccess bool
-	// AcquireIfFree acquires the lock when nobody holds it. Optional. Default: false.
+	// AcquireIfFree acquires the lock if nobody holds it. Optional. Default: false.
 	AcquireIfFree bool
-	// RequireFence answers 428 to a request without Lock-Fence. Optional. Default: false.
+	// RequireFence answers a request without Lock-Fence with 428. Optional. Default: false.
 	RequireFence bool
-	// NoRenewal leaves the lock's end where it is. Optional. Default: false.
+	// NoRenewal does not renew the lock. Optional. Default: false.
 	NoRenewal bool
-	// FailOpen runs the handler without a lock when Redis cannot answer. Optional. Default: false.
+	// FailOpen runs the handler without a lock if Redis cannot answer. Optional. Default: false.
 	FailOpen bool
 }
 
@@ -47,8 +48,8 @@ type EditLock struct {
 	api *rest.API[*http.Request]
 }
 
-// New returns the lock of an application. What is missing or out of range in config is
-// core.ErrInvalidOptions.
+// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	api, err := rest.New(locker, config)
 	if err != nil {
@@ -57,25 +58,26 @@ func New(locker *core.Locker, config Config) (*EditLock, error) {
 	return &EditLock{api: api}, nil
 }
 
-// Router takes the lock routes: *http.ServeMux, or a router with chi's Method.
+// Router is where the lock routes are registered: an *http.ServeMux, or a router with chi's method Method.
 type Router interface {
 	Handle(pattern string, handler http.Handler)
 }
 
-// methodRouter is chi's way to register a handler for one method.
+// methodRouter is a router on which a handler is registered for one method, as on chi.
 type methodRouter interface {
 	Method(method, pattern string, handler http.Handler)
 }
 
-// Register adds the lock routes to a router, each in both slash forms, method by method: on a ServeMux a
-// pattern without one would conflict with the application's "GET /".
+// Register adds the lock routes to a router, each with and without the slash at its end. It registers each
+// method separately, because on a ServeMux a pattern without a method conflicts with the application's "GET /".
 func (l *EditLock) Register(router Router) {
 	for _, endpoint := range l.api.Endpoints("{uid}") {
 		register(router, endpoint.Path, l.serve(endpoint.Route))
 	}
 }
 
-// ServeBrowser serves editlock.js, the page's part of the lock, under a path such as rest.ScriptPath.
+// ServeBrowser serves editlock.js, the module that keeps a lock for a page in the browser, under a path such as
+// rest.ScriptPath.
 func (l *EditLock) ServeBrowser(router Router, path string) {
 	register(router, path, func(w http.ResponseWriter, r *http.Request) {
 		write(w, r, rest.Script(rest.FromHTTP(w, r, "", false, nil)))
@@ -90,7 +92,7 @@ func register(router Router, path string, handler http.HandlerFunc) {
 		}
 		pattern := method + " " + path
 		if strings.HasSuffix(pattern, "/") {
-			pattern += "{$}" // without it, a ServeMux matches every path below as well
+			pattern += "{$}" // without it, a ServeMux also matches every longer path
 		}
 		router.Handle(pattern, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if escapedSlash(r) {
@@ -102,8 +104,8 @@ func register(router Router, path string, handler http.HandlerFunc) {
 	}
 }
 
-// escapedSlash reports whether the path ends with "%2F" where the route ends with a slash. It is another
-// path, but a ServeMux takes the one for the other.
+// escapedSlash reports whether the route ends with a slash and the path with "%2F". Such a path is another
+// path, but a ServeMux takes "%2F" for the slash.
 func escapedSlash(r *http.Request) bool {
 	return strings.HasSuffix(r.Pattern, "/{$}") && !strings.HasSuffix(r.URL.EscapedPath(), "/")
 }
@@ -114,8 +116,8 @@ func (l *EditLock) serve(route rest.Route) http.HandlerFunc {
 	}
 }
 
-// Guard returns the middleware for a route that edits the resource named by the path parameter param. It
-// must run after the router has matched: around one handler, or with chi's With.
+// Guard returns the middleware for a route that edits a resource. The path parameter param is the resource's
+// uid. The middleware must run after the router has found the route: around one handler, or in chi's With.
 func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler) http.Handler {
 	var cfg GuardConfig
 	if len(config) > 0 {
@@ -149,15 +151,16 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 				return
 			}
 			next.ServeHTTP(pass.Writer(r.Context(), w), r)
-			pass.Answer(r.Context(), http.StatusOK) // net/http's status for a handler that wrote nothing
+			pass.Answer(r.Context(), http.StatusOK) // net/http sends 200 if the handler wrote nothing
 		})
 	}
 }
 
-// Lock returns the lock under which the guard let the request pass; false without a guard.
+// Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
+// no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Context()) }
 
-// request reads the path parameter, which a ServeMux has unescaped and chi only sometimes.
+// request reads the path parameter. A ServeMux always returns it unescaped, chi only sometimes.
 func request(w http.ResponseWriter, r *http.Request, param string) rest.Request {
 	uid := r.PathValue(param)
 	if uid == "" && !strings.Contains(r.Pattern, "{"+param+"}") && !strings.Contains(r.Pattern, "{"+param+"...}") {

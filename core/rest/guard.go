@@ -8,31 +8,31 @@ import (
 	"github.com/editlock/editlock/core"
 )
 
-// GuardOptions change what the guard of one route does. The zero value is the guard of the contract:
-// whoever holds the lock passes, and the lock is renewed.
+// GuardOptions change what the guard of one route does. The zero value is the contract's default: a request
+// passes if its user holds the lock, and the lock is renewed.
 type GuardOptions struct {
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out. Any other status keeps it.
 	ReleaseOnSuccess bool
-	// AcquireIfFree acquires the lock when nobody holds it, for clients that never call POST; not under
-	// a Lock-Fence of somebody else's.
+	// AcquireIfFree acquires the lock if nobody holds it, for clients that never send a POST to the lock
+	// routes. If the request has a Lock-Fence, nobody else may have held the lock since that hold.
 	AcquireIfFree bool
-	// RequireFence answers 428 to a request without Lock-Fence.
+	// RequireFence answers a request without Lock-Fence with 428.
 	RequireFence bool
-	// NoRenewal leaves the lock's end where it is.
+	// NoRenewal does not renew the lock, so it ends when it would have ended without the request.
 	NoRenewal bool
-	// FailOpen runs the handler without a lock when Redis cannot answer. The failure is an event.
+	// FailOpen runs the handler without a lock if Redis cannot answer. The failure is reported as an event.
 	FailOpen bool
 }
 
-// Pass is what the guard gives a request that may go on.
+// Pass is what the guard returns for a request that may go on.
 type Pass struct {
-	// Lock is the caller's hold; nil for methods that the guard lets pass untouched, and after fail-open.
+	// Lock is the caller's hold. It is nil if the method needs no lock, and if the guard failed open.
 	Lock *core.Lock
-	// release ends the hold; nil where a 2xx answer does not, and when the status is known.
+	// release ends the hold. It is nil if a 2xx answer does not end it, and once the status is known.
 	release *core.Mutex
 }
 
-// Context returns ctx with the lock in it, for core.FromContext.
+// Context returns ctx with the lock, if there is one, for core.FromContext.
 func (p *Pass) Context(ctx context.Context) context.Context {
 	if p.Lock == nil {
 		return ctx
@@ -40,15 +40,16 @@ func (p *Pass) Context(ctx context.Context) context.Context {
 	return core.NewContext(ctx, p.Lock)
 }
 
-// Releases reports whether a 2xx answer is still to end the hold. If so, the adapter calls Answer.
+// Releases reports whether a 2xx answer will end the hold. If so, the adapter must call Answer.
 func (p *Pass) Releases() bool { return p.release != nil }
 
-// Answer must be called just before a status goes out to the client, and once more with the status that the
-// framework will send when the handler has returned without an answer. The first status that is not
-// informational counts: a 2xx ends the hold, any other keeps it. Later calls do nothing.
+// Answer ends the hold if the status is a 2xx. An adapter calls it just before a status goes to the client,
+// and also after the handler, with the status that the framework sends if the handler wrote nothing. Only the
+// first status that is not informational (1xx) counts. Later calls do nothing.
 //
-// The hold ends before the answer, because a client that has the answer may acquire the lock anew, and that
-// hold must stay. A release that fails is an event and does not change the answer: the timeout ends the hold.
+// The hold ends before the answer goes out, because a client that has the answer may acquire the lock again,
+// and a late release would end that new hold. If the release fails, the answer stays as it is, the failure is
+// reported as an event, and the timeout ends the hold.
 func (p *Pass) Answer(ctx context.Context, status int) {
 	if p.release == nil || (status < http.StatusOK && status != http.StatusSwitchingProtocols) {
 		return
@@ -58,11 +59,13 @@ func (p *Pass) Answer(ctx context.Context, status int) {
 	if status < http.StatusOK || status >= http.StatusMultipleChoices {
 		return
 	}
-	// Only the hold that let the request pass: the handler may have taken long.
+	// The fence makes sure that only the hold that let the request pass is released: while the handler ran,
+	// the user may have lost the lock and acquired it again.
 	_ = release.ReleaseWith(ctx, core.ReleaseOptions{Fence: p.Lock.Fence})
 }
 
-// Enter decides whether the request may go on to the handler: either the Pass or the refusal is nil.
+// Enter decides whether the request may go on to the handler. It returns either a Pass or a refusal; the
+// other one is nil.
 func (a *API[C]) Enter(c C, r Request, options GuardOptions) (*Pass, *Response) {
 	if safe(r.Method) {
 		return &Pass{}, nil

@@ -16,29 +16,32 @@ import (
 	"github.com/editlock/editlock/core"
 )
 
-// Request is what an adapter reads of its framework's request. Its strings must outlive the handler.
+// Request is what an adapter reads from its framework's request. Its strings must stay valid after the
+// handler has returned.
 type Request struct {
 	Context context.Context
 	Method  string
 	Host    string
-	// UID is the path parameter as the framework gave it; Escaped tells that it is still percent-encoded.
+	// UID is the path parameter as the framework returned it. Escaped reports whether it is still
+	// percent-encoded.
 	UID     string
 	Escaped bool
-	// UIDErr is why there is no UID: ErrUnknownParameter is answered with 500, any other with 400.
+	// UIDErr is the reason why there is no UID, or nil. ErrUnknownParameter is answered with 500, any other
+	// error with 400.
 	UIDErr error
 	// Query is the raw query.
 	Query string
-	// Header returns all the values of a header, none if the request does not have it.
+	// Header returns all values of a header, or none if the request does not have it.
 	Header func(name string) []string
-	// Body reads the body, at most limit bytes of it.
+	// Body reads the body, but no more than limit bytes of it.
 	Body func(limit int) ([]byte, error)
-	// Extend sees to it that an answer which is written after d still reaches the client, whatever the
-	// server's timeouts are, and returns how long the answer may wait: d, or less where the framework
-	// cannot do that. Nil: d.
+	// Extend makes sure that an answer that is written after d still reaches the client, even if the
+	// server's timeouts are shorter. It returns how long the answer may wait: d, or less if the framework
+	// cannot extend its timeouts. If Extend is nil, the answer may wait for d.
 	Extend func(d time.Duration) time.Duration
 }
 
-// FromHTTP reads a net/http request, for the adapters whose framework is built on it.
+// FromHTTP reads a net/http request, for adapters whose framework is built on net/http.
 func FromHTTP(w http.ResponseWriter, r *http.Request, uid string, escaped bool, uidErr error) Request {
 	return Request{
 		Context: r.Context(), Method: r.Method, Host: r.Host,
@@ -52,11 +55,11 @@ func FromHTTP(w http.ResponseWriter, r *http.Request, uid string, escaped bool, 
 	}
 }
 
-// writeTime is left for writing an answer after it has waited.
+// writeTime is how long the server may take to write an answer that has waited.
 const writeTime = 5 * time.Second
 
-// extend moves the deadlines of the connection, which net/http sets anew for the next request. The one for
-// reading counts too: when it passes, net/http cancels the request's context.
+// extend moves the deadlines of the connection for this request; net/http sets them anew for the next one.
+// The deadline for reading matters too: when it passes, net/http cancels the request's context.
 func extend(w http.ResponseWriter, r *http.Request, d time.Duration) time.Duration {
 	controller, until := http.NewResponseController(w), time.Now().Add(d+writeTime)
 	err := errors.Join(controller.SetWriteDeadline(until), controller.SetReadDeadline(until))
@@ -74,15 +77,16 @@ func extend(w http.ResponseWriter, r *http.Request, d time.Duration) time.Durati
 	return d
 }
 
-// PathParameter tells how a router gave a path parameter: still escaped as it came in the URL, or unescaped.
-// Routers differ, by their configuration and by what is in the path. The value must be one whole segment
-// of the path: where a router took "a%2F" for "a" and a slash, it is not, and that is core.ErrInvalidUID.
+// PathParameter reports whether the value that a router returned for a path parameter is still escaped, as it
+// is in the URL. That depends on the router, its configuration and the path. The value must be one whole
+// segment of the path. If it is not, because a router took "a%2F" for "a" and a slash, for example, the error
+// is core.ErrInvalidUID.
 func PathParameter(u *url.URL, value string) (escaped bool, err error) {
 	if u.RawPath == "" && !strings.Contains(value, "%") {
 		return false, nil
 	}
-	// A '%' is left in an unescaped value only if the client sent "%25", so a segment that unescapes to the
-	// value gives it away. The two paths differ where the client sent bytes that should be escaped.
+	// An unescaped value contains a '%' only if the client sent "%25". Then the path has a segment that
+	// unescapes to the value. The two paths differ if the client sent bytes that it should have escaped.
 	for _, path := range []string{u.RawPath, u.EscapedPath()} {
 		for segment := range strings.SplitSeq(path, "/") {
 			plain, err := url.PathUnescape(segment)
@@ -98,7 +102,7 @@ func PathParameter(u *url.URL, value string) (escaped bool, err error) {
 	return true, nil
 }
 
-// uid is the resource that the request names, decoded exactly once and valid.
+// uid returns the resource that the request names. It is decoded exactly once, and valid.
 func (r *Request) uid() (string, *Response) {
 	uid, err := r.UID, r.UIDErr
 	if errors.Is(err, ErrUnknownParameter) {
@@ -116,7 +120,7 @@ func (r *Request) uid() (string, *Response) {
 	return uid, nil
 }
 
-// bulkUIDs are the resources that the query names, in its order.
+// bulkUIDs returns the resources that the query names, in the order of the query.
 func (r *Request) bulkUIDs() ([]string, *Response) {
 	query, err := url.ParseQuery(r.Query)
 	if err != nil {
@@ -134,7 +138,7 @@ func (r *Request) bulkUIDs() ([]string, *Response) {
 	return uids, nil
 }
 
-// single is a header that may be given once. A header that is there, but empty, is given.
+// single returns a header that may be given only once. A header that is present but empty counts as given.
 func (r *Request) single(name string) (value string, given bool, err error) {
 	values := r.Header(name)
 	switch len(values) {
@@ -151,7 +155,7 @@ func invalidHeader(name string, err error) *Response {
 	return refuse(http.StatusBadRequest, name+" is not valid", err)
 }
 
-// session is the value of Lock-Session, empty without one.
+// session returns the value of Lock-Session, or "" without one.
 func (r *Request) session() (string, *Response) {
 	name, given, err := r.single("Lock-Session")
 	if given && err == nil {
@@ -163,7 +167,7 @@ func (r *Request) session() (string, *Response) {
 	return name, nil
 }
 
-// target is what a request is about: the resource, and the session that it comes from.
+// target returns the resource that the request names, and the session from which it comes.
 func (r *Request) target() (uid, session string, refusal *Response) {
 	if uid, refusal = r.uid(); refusal != nil {
 		return "", "", refusal
@@ -172,7 +176,7 @@ func (r *Request) target() (uid, session string, refusal *Response) {
 	return uid, session, refusal
 }
 
-// ifMatch is the fence in If-Match, 0 without one.
+// ifMatch returns the fence in If-Match, or 0 without one.
 func (r *Request) ifMatch() (int64, *Response) {
 	value, given, err := r.single("If-Match")
 	if !given && err == nil {
@@ -188,7 +192,7 @@ func (r *Request) ifMatch() (int64, *Response) {
 	return fence, nil
 }
 
-// unquote returns what is between double quotes, and nothing where they are missing.
+// unquote returns the text between double quotes, or "" if the value is not in double quotes.
 func unquote(value string) string {
 	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
 		return ""
@@ -196,7 +200,7 @@ func unquote(value string) string {
 	return value[1 : len(value)-1]
 }
 
-// lockFence is the fence in Lock-Fence, 0 without one.
+// lockFence returns the fence in Lock-Fence, or 0 without one.
 func (r *Request) lockFence() (int64, *Response) {
 	value, given, err := r.single("Lock-Fence")
 	if !given && err == nil {
@@ -212,7 +216,7 @@ func (r *Request) lockFence() (int64, *Response) {
 	return fence, nil
 }
 
-// linger is the value of Lock-Linger, 0 without one. Whatever is beyond the cap is the cap.
+// linger returns the value of Lock-Linger, or 0 without one. It is at most core.MaxLinger.
 func (r *Request) linger() (time.Duration, *Response) {
 	value, given, err := r.single("Lock-Linger")
 	if !given && err == nil {
@@ -225,13 +229,13 @@ func (r *Request) linger() (time.Duration, *Response) {
 		return 0, invalidHeader("Lock-Linger", err)
 	}
 	seconds, err := strconv.ParseInt(value, 10, 32)
-	if err != nil { // digits alone fail only by being too many
+	if err != nil { // the value has only digits, so it is too large
 		return core.MaxLinger, nil
 	}
 	return min(time.Duration(seconds)*time.Second, core.MaxLinger), nil
 }
 
-// takeoverFence is the fence in the body of a takeover.
+// takeoverFence returns the fence in the body of a takeover.
 func (r *Request) takeoverFence() (int64, *Response) {
 	body, err := r.Body(MaxTakeoverBody + 1)
 	if err == nil && len(body) > MaxTakeoverBody {
@@ -253,7 +257,7 @@ func (r *Request) takeoverFence() (int64, *Response) {
 	return fence, nil
 }
 
-// parseFence reads a fence as it is written everywhere: a positive integer below 2^53, in plain decimal.
+// parseFence parses a fence: a positive integer below 2^53, in decimal digits without a sign or leading zeros.
 func parseFence(text string) (int64, error) {
 	fence, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || fence < 1 || fence > core.MaxFence || text[0] < '1' || text[0] > '9' {
@@ -262,7 +266,7 @@ func parseFence(text string) (int64, error) {
 	return fence, nil
 }
 
-// noneMatch tells whether If-None-Match names the entity tag, by the weak comparison of RFC 9110, 8.8.3.2.
+// noneMatch reports whether If-None-Match names the entity tag, by the weak comparison of RFC 9110, 8.8.3.2.
 func (r *Request) noneMatch(etag string) bool {
 	for _, line := range r.Header("If-None-Match") {
 		for candidate := range strings.SplitSeq(line, ",") {
@@ -275,8 +279,8 @@ func (r *Request) noneMatch(etag string) bool {
 	return false
 }
 
-// preferWait is how long the client would wait for a change (RFC 7240, 4.3), at most MaxWait; 0 if it would
-// not. A preference that makes no sense is ignored, as that RFC has it.
+// preferWait returns how long the client wants to wait for a change (RFC 7240, 4.3), at most MaxWait, or 0 if
+// it does not want to wait. A wait that is not a number is ignored, as that RFC demands.
 func (r *Request) preferWait() time.Duration {
 	for _, line := range r.Header("Prefer") {
 		for preference := range strings.SplitSeq(line, ",") {
@@ -290,14 +294,15 @@ func (r *Request) preferWait() time.Duration {
 			if err != nil && !errors.Is(err, strconv.ErrRange) {
 				return 0
 			}
-			return time.Duration(min(seconds, uint64(MaxWait/time.Second))) * time.Second // the first counts
+			return time.Duration(min(seconds, uint64(MaxWait/time.Second))) * time.Second // only the first wait counts
 		}
 	}
 	return 0
 }
 
-// crossSite asks net/http's rule for requests that would change something: Sec-Fetch-Site, else Origin
-// against Host. A caller that is no browser sends neither and passes.
+// crossSite refuses a request that a browser sent from another site. It applies the rule of net/http, which
+// looks at Sec-Fetch-Site, and without it compares Origin with Host. A caller that is not a browser sends
+// neither header and passes.
 func (a *API[C]) crossSite(r *Request) *Response {
 	header := http.Header{}
 	for _, name := range []string{"Sec-Fetch-Site", "Origin"} {

@@ -13,17 +13,18 @@ import (
 // Field is one header of a Response.
 type Field struct{ Name, Value string }
 
-// Response is what an adapter writes out, as it is.
+// Response is an answer. An adapter writes it as it is.
 type Response struct {
 	Status int
 	Header []Field
 	// Body is one JSON document without a trailing newline, or empty.
 	Body []byte
-	// Err is why a request was refused: one of core's errors, a hook's, or nil. It is not for the caller's eyes.
+	// Err is the reason of a refusal: one of core's errors, an error of a hook, or nil. The caller must not
+	// see it.
 	Err error
 }
 
-// WriteHTTP writes the response out, for the adapters whose framework is built on net/http.
+// WriteHTTP writes the response to w, for adapters whose framework is built on net/http.
 func (r *Response) WriteHTTP(w http.ResponseWriter) error {
 	for _, field := range r.Header {
 		w.Header().Set(field.Name, field.Value)
@@ -32,7 +33,7 @@ func (r *Response) WriteHTTP(w http.ResponseWriter) error {
 		w.WriteHeader(r.Status)
 		return nil
 	}
-	// Left to net/http, a body beyond its buffer would be sent in chunks.
+	// Without it, net/http would send a body that is larger than its buffer in chunks.
 	w.Header().Set("Content-Length", strconv.Itoa(len(r.Body)))
 	w.WriteHeader(r.Status)
 	_, err := w.Write(r.Body)
@@ -44,16 +45,17 @@ var (
 	jsonType = Field{"Content-Type", "application/json"}
 )
 
-// document is an answer with a body.
+// document returns an answer with a JSON document as its body.
 func document(status int, body []byte, header ...Field) *Response {
 	return &Response{Status: status, Header: append([]Field{noStore, jsonType}, header...), Body: body}
 }
 
-// empty is an answer without one.
+// empty returns an answer without a body.
 func empty(status int, header ...Field) *Response {
 	return &Response{Status: status, Header: append([]Field{noStore}, header...)}
 }
 
+// refuse returns a refusal. The caller sees the message; err is for the application.
 func refuse(status int, message string, err error, header ...Field) *Response {
 	body := appendString([]byte(`{"message":`), message)
 	r := document(status, append(body, '}'), header...)
@@ -65,7 +67,8 @@ func unavailable(err error) *Response {
 	return refuse(http.StatusServiceUnavailable, "Lock service is unavailable", err, Field{"Retry-After", "1"})
 }
 
-// inUse is the 423 of POST and of the guard. holder is null where it is hidden.
+// inUse returns the 423 of POST and of the guard if another user holds the lock. A zero holder is hidden from
+// the caller, and null in the body.
 func inUse(locked *core.ResourceLocked, holder core.UserID) *Response {
 	body := []byte(`{"message":"Resource is already in use by another user","user_id":`)
 	body = append(appendID(body, holder), '}')
@@ -77,13 +80,14 @@ func inUse(locked *core.ResourceLocked, holder core.UserID) *Response {
 	return r
 }
 
-// notYours is the guard's 423 when nobody holds the lock.
+// notYours returns the guard's 423 if nobody holds the lock.
 func notYours() *Response {
 	r := document(http.StatusLocked, []byte(`{"message":"Resource is not locked by you","user_id":null}`))
 	r.Err = core.ErrNotHeld
 	return r
 }
 
+// holdLost returns the 412 for a fence that is not the fence of the hold.
 func holdLost(lost *core.HoldLost) *Response {
 	body := []byte(`{"message":"The hold is no longer remembered","fence":null}`)
 	if lost.Fence != 0 {
@@ -99,10 +103,10 @@ func expiresIn(d time.Duration) Field {
 	return Field{"Lock-Expires-In", strconv.FormatInt(ceil(d, time.Millisecond), 10)}
 }
 
-// ceil counts units, rounded up: a lock never looks free before it is.
+// ceil returns d in units, rounded up, so that no lock looks free before it is free.
 func ceil(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 
-// held is the body of a 200 on POST and takeover.
+// held returns the body of a 200 on POST and takeover.
 func held(lock *core.Lock) []byte {
 	b := make([]byte, 0, 192)
 	b = appendString(append(b, `{"uid":`...), lock.UID)
@@ -115,14 +119,15 @@ func held(lock *core.Lock) []byte {
 	return append(b, '}')
 }
 
-// view is a status as one caller may see it.
+// view is the status of a lock as one caller may see it.
 type view struct {
-	core.Status // its User is hidden where Reveal says so
+	core.Status // without its User if the caller may not see who it is
 	mine        bool
 	canTakeOver bool
 }
 
-// append writes the status object. Without the passing values it is what the entity tag covers.
+// append appends the status object to b. Without the values that change with time (if passing is false) it is
+// the text of which the entity tag is made.
 func (v view) append(b []byte, passing bool) []byte {
 	b = appendString(append(b, `{"uid":`...), v.UID)
 	b = strconv.AppendBool(append(b, `,"locked":`...), v.Locked)
@@ -149,17 +154,18 @@ func (v view) append(b []byte, passing bool) []byte {
 	return append(b, '}')
 }
 
-// entityTag is the weak tag of what does not pass by itself.
+// entityTag returns a weak entity tag. It covers all values but those that change with time.
 func entityTag(views []view) string {
 	var b []byte
 	for _, v := range views {
 		b = v.append(b, false)
 	}
 	hash := fnv.New64a()
-	hash.Write(b) // never fails, by hash.Hash
+	hash.Write(b) // a hash.Hash returns no error
 	return `W/"` + strconv.FormatUint(hash.Sum64(), 16) + `"`
 }
 
+// appendID appends a user's id as JSON: a number, a string, or null if it is zero.
 func appendID(b []byte, id core.UserID) []byte {
 	switch {
 	case id.IsZero():
@@ -171,7 +177,8 @@ func appendID(b []byte, id core.UserID) []byte {
 	}
 }
 
-// appendString writes a JSON string as encoding/json does, without its detour for plain text.
+// appendString appends a JSON string as encoding/json writes it. Plain text is appended directly, which is
+// faster.
 func appendString(b []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {

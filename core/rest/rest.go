@@ -1,10 +1,10 @@
-// Package rest is the HTTP contract, free of any framework: an adapter hands it what it read of a
-// request, and writes out the Response that comes back. What a status, a header or a body is, is
-// decided here and nowhere else, so that every adapter answers with the same bytes.
+// Package rest implements the HTTP contract without any framework. An adapter reads a request, passes it to
+// this package as a [Request], and writes the [Response] that it gets back. Every status, header and body is
+// decided here, so all adapters answer with the same bytes.
 //
-// The way of a request: adapter -> [API.Serve] or [API.Enter] -> core -> Redis, and back. The rules are
-// those of the project's contract; an application meets them through an adapter (echomw, ginmw, fibermw,
-// nethttpmw), whose Config is [Config] with the framework's context for C.
+// A request takes this way: adapter -> [API.Serve] or [API.Enter] -> core -> Redis, and back. An application
+// uses an adapter (echomw, ginmw, fibermw, nethttpmw) instead of this package. The adapter's Config is
+// [Config] with the framework's request context as C.
 package rest
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/editlock/editlock/core"
 )
 
-// DefaultPath is where the lock routes are, unless Config.Path says otherwise.
+// DefaultPath is the path of the lock routes if Config.Path is empty.
 const DefaultPath = "/api/lock"
 
 // Limits of the contract's section "Lock routes".
@@ -33,52 +33,53 @@ const (
 	DefaultMaxWaitersPerUser = 32
 )
 
-// ErrUnknownParameter is a set-up fault: the route has no path parameter of the name that the guard was
-// given. It is answered with 500, and the handler does not run.
+// ErrUnknownParameter means that the application is set up wrongly: the route has no path parameter of the
+// name that the guard was given. The answer is 500, and the handler does not run.
 var ErrUnknownParameter = errors.New("editlock: the route has no such path parameter")
 
-// Config is what an application tells an adapter. C is the framework's request context.
+// Config holds the settings of an adapter. C is the framework's request context.
 type Config[C any] struct {
-	// User names the caller, from what the application's own authentication left in the context. The
-	// zero User is nobody and is answered with 401. Required.
+	// User returns the caller. It reads what the application's own authentication left in the context.
+	// The zero User means that nobody is logged in, and the answer is then 401. Required.
 	User func(C) core.User
 
-	// Path of the lock routes below the router or group that they are registered on; the bulk route is
-	// Path with an "s". Optional. Default: "/api/lock".
+	// Path is the path of the lock routes, below the router or group on which they are registered. The
+	// bulk route has the same path with an "s" at its end. Optional. Default: "/api/lock".
 	Path string
 
-	// TTL is how long a hold lasts after its last renewal: core.MinTTL to core.MaxTTL. Optional.
+	// TTL is how long a hold lasts after its last renewal, from core.MinTTL to core.MaxTTL. Optional.
 	// Default: 1 minute.
 	TTL time.Duration
 
-	// Authorize returns an error when the user has no business with one of the uids; the answer is then
-	// 403, or 503 if the error is core.ErrUnavailable. It is asked before anything is told or changed,
-	// but not for a release: who lost a right may still let go. Optional. Default: every user may.
+	// Authorize returns an error if the user may not use the lock of one of the uids. The answer is then
+	// 403, or 503 if the error is core.ErrUnavailable. It is called before anything is shown or changed,
+	// but not before a release: a user who has lost the right may still release the lock. Optional.
+	// Default: every user may use every lock.
 	Authorize func(c C, user core.User, uids ...string) error
 
-	// TakeOver says whether the user may take the lock from the one who holds it. Optional.
-	// Default: nobody may.
+	// TakeOver reports whether the user may take the lock from its holder. Optional. Default: no user may.
 	TakeOver func(c C, user core.User, held core.Status) bool
 
-	// Reveal says whether the user may see who holds a lock. Optional. Default: every user may.
+	// Reveal reports whether the user may see who holds the lock. Optional. Default: every user may.
 	Reveal func(c C, user core.User, held core.Status) bool
 
 	// Error may rewrite a refusal (any 4xx or 5xx) into the application's own format before it is
-	// written: status, headers and body are the hook's to change, and Response.Err says why. Optional.
-	// Default: {"message": "..."}.
+	// written. It may change the status, the headers and the body; Response.Err is the reason of the
+	// refusal. Optional. Default: {"message": "..."}.
 	Error func(c C, refusal *Response)
 
-	// TrustedOrigins may change locks from another site, in addition to the application's own origin:
-	// "https://admin.example.com". Name the public origin here if a proxy changes the Host header.
-	// Optional. Default: none.
+	// TrustedOrigins are the other sites whose pages may change locks, such as
+	// "https://admin.example.com". The application's own origin need not be named, unless a proxy changes
+	// the Host header. Optional. Default: none.
 	TrustedOrigins []string
 
-	// MaxWaiters and MaxWaitersPerUser bound how many requests with "Prefer: wait" wait at a time; beyond
-	// them the answer comes at once. Optional. Default: 4096 and 32.
+	// MaxWaiters and MaxWaitersPerUser limit how many requests with "Prefer: wait" may wait at the same
+	// time: in this process, and for one user. A request beyond a limit is answered at once. Optional.
+	// Default: 4096 and 32.
 	MaxWaiters, MaxWaitersPerUser int
 }
 
-// API answers the requests of one set of lock routes and of the guards that belong to them.
+// API answers the requests to one set of lock routes, and decides for the guards that belong to them.
 type API[C any] struct {
 	locker *core.Locker
 	config Config[C]
@@ -86,8 +87,8 @@ type API[C any] struct {
 	waits  *waits
 }
 
-// New returns the API of a locker. A nil locker, a missing User hook, or a path, TTL or origin out of its
-// range is core.ErrInvalidOptions.
+// New returns the API of a locker. The error is core.ErrInvalidOptions if the locker is nil, the User hook
+// is missing, or another setting is not valid.
 func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	if config.Path == "" {
 		config.Path = DefaultPath
@@ -111,11 +112,11 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 		return invalid("the User hook is missing")
 	case !strings.HasPrefix(config.Path, "/") || strings.HasSuffix(config.Path, "/") ||
 		strings.Contains(config.Path, "//") || strings.ContainsAny(config.Path, ":*{}?#% "):
-		return invalid("Path %q must begin with '/', not end with one, and have no parameters", config.Path)
+		return invalid("Path %q must begin with '/', must not end with '/', and must have no parameters", config.Path)
 	case config.TTL < core.MinTTL || config.TTL > core.MaxTTL:
-		return invalid("TTL %v is not within %v and %v", config.TTL, core.MinTTL, core.MaxTTL)
+		return invalid("TTL %v is not between %v and %v", config.TTL, core.MinTTL, core.MaxTTL)
 	case config.MaxWaiters < 0 || config.MaxWaitersPerUser < 0:
-		return invalid("a negative number of waiters")
+		return invalid("MaxWaiters and MaxWaitersPerUser must not be negative")
 	}
 	api := &API[C]{
 		locker: locker, config: config, origin: http.NewCrossOriginProtection(),
@@ -129,7 +130,7 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	return api, nil
 }
 
-// authorize asks the application's hook; nil means that it agrees.
+// authorize asks the Authorize hook. It returns nil if the user may go on.
 func (a *API[C]) authorize(c C, user core.User, uids ...string) *Response {
 	if a.config.Authorize == nil {
 		return nil
@@ -145,7 +146,7 @@ func (a *API[C]) authorize(c C, user core.User, uids ...string) *Response {
 	}
 }
 
-// user asks who the caller is.
+// user asks the User hook who the caller is.
 func (a *API[C]) user(c C) (core.User, *Response) {
 	user := a.config.User(c)
 	if user.ID.IsZero() {
@@ -157,7 +158,7 @@ func (a *API[C]) user(c C) (core.User, *Response) {
 	return user, nil
 }
 
-// refused gives the application its say in how a refusal looks.
+// refused passes a refusal to the Error hook, which may rewrite it.
 func (a *API[C]) refused(c C, r *Response) *Response {
 	if r.Status >= 400 && a.config.Error != nil {
 		a.config.Error(c, r)

@@ -10,7 +10,7 @@ import (
 	"github.com/editlock/editlock/core"
 )
 
-// Route is one of the resources that the contract names under the lock's path.
+// Route is one of the lock routes in the contract.
 type Route int
 
 // The routes.
@@ -20,7 +20,7 @@ const (
 	BulkRoute                  // {path}s/
 )
 
-// Endpoint is a path to register for all of Methods.
+// Endpoint is a path that an adapter registers for all Methods, with the route that answers there.
 type Endpoint struct {
 	Path  string
 	Route Route
@@ -31,12 +31,12 @@ var methods = []string{
 	http.MethodOptions, http.MethodTrace,
 }
 
-// Methods returns the methods to register for each endpoint, those that are answered with 405 included:
-// left to the router, their answers would differ from framework to framework.
+// Methods returns the methods to register for each endpoint. They include the methods that are answered with
+// 405, because each router would answer those differently.
 func Methods() []string { return slices.Clone(methods) }
 
-// Endpoints lists every path of the lock routes, in both slash forms. param is how the router writes the
-// path parameter, such as ":uid" or "{uid}".
+// Endpoints returns all paths of the lock routes, each with and without the slash at its end. param is the
+// path parameter as the router writes it, such as ":uid" or "{uid}".
 func (a *API[C]) Endpoints(param string) []Endpoint {
 	lock := a.config.Path + "/" + param
 	return []Endpoint{
@@ -52,13 +52,13 @@ var allowed = map[Route][]string{
 	BulkRoute:     {http.MethodGet, http.MethodHead},
 }
 
-// Serve answers a request of the lock routes.
+// Serve answers a request to one of the lock routes.
 func (a *API[C]) Serve(c C, route Route, r Request) *Response {
 	return a.refused(c, a.serve(c, route, &r))
 }
 
-// serve keeps the contract's order of refusals: 405, 403 cross-site, 401, 400, 413, 403 of Authorize, and
-// then what only Redis can tell.
+// serve keeps the contract's order of refusals: 405, 403 cross-site, 401, 400, 413, 403 of Authorize, and then
+// those for which Redis must be asked.
 func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 	if !slices.Contains(allowed[route], r.Method) {
 		return methodNotAllowed(allowed[route]...)
@@ -90,7 +90,7 @@ func methodNotAllowed(allowed ...string) *Response {
 	return refuse(http.StatusMethodNotAllowed, "Method is not allowed", nil, Field{"Allow", strings.Join(allowed, ", ")})
 }
 
-// safe are the methods that change nothing (RFC 9110, 9.2.1).
+// safe reports whether a method changes nothing (RFC 9110, 9.2.1).
 func safe(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
@@ -154,8 +154,9 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 		return refusal
 	}
 	mutex := a.mutex(uid, user, session)
-	// The policy answers for the holder that it was shown. A lock that somebody acquires after the look
-	// was not shown to it, so the look is repeated; the bound is for a lock that changes hands all the time.
+	// The policy decides about the holder that it was shown. If somebody acquires the lock after the look, the
+	// policy has not seen them, so the look is repeated. The number of looks is limited, because a lock could
+	// change hands all the time.
 	for range 8 {
 		states, err := a.locker.Status(r.Context, uid)
 		if err != nil {
@@ -175,7 +176,7 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 		if a.config.TakeOver == nil || !a.config.TakeOver(c, user, seen) {
 			return refuse(http.StatusForbidden, "Takeover is not allowed", nil)
 		}
-		// An equal fence is the hold that the policy agreed to: fences belong to one user's hold.
+		// A fence belongs to one user's hold. So if the fence is the same, it is the hold that the policy saw.
 		if seen.Fence != fence {
 			return a.failure(c, user, &core.TakeoverConflict{Status: seen})
 		}
@@ -215,8 +216,8 @@ func (a *API[C]) bulk(c C, user core.User, r *Request) *Response {
 	})
 }
 
-// look answers a GET or HEAD with what is true of the uids: now, or at the first change if the client would
-// wait for one.
+// look answers a GET or HEAD with the states of the uids: at once, or after the first change if the client
+// wants to wait for one.
 func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func([]view) []byte) *Response {
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return refusal
@@ -233,7 +234,7 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func(
 	return response
 }
 
-// answer is the 200 with the states, or the 304 if the client knows them.
+// answer returns a 200 with the states, or a 304 if the client knows them; known reports which of the two.
 func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, body func([]view) []byte) (response *Response, known bool) {
 	views := make([]view, len(states))
 	for i, s := range states {
@@ -246,7 +247,7 @@ func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, b
 	return document(http.StatusOK, body(views), tag), false
 }
 
-// soonest is when the first of the locks can end; 0 when none is held.
+// soonest returns the time until the first of the locks can end, or 0 if none is held.
 func soonest(states []core.Status) time.Duration {
 	var first time.Duration
 	for _, s := range states {
@@ -257,7 +258,7 @@ func soonest(states []core.Status) time.Duration {
 	return first
 }
 
-// view is the status as the user may see it.
+// view returns the status as the user may see it.
 func (a *API[C]) view(c C, user core.User, s core.Status) view {
 	v := view{Status: s, mine: s.HeldBy(user.ID)}
 	v.User = a.holder(c, user, s)
@@ -265,7 +266,7 @@ func (a *API[C]) view(c C, user core.User, s core.Status) view {
 	return v
 }
 
-// holder is who holds the lock, as far as the user may see.
+// holder returns the holder of the lock, or the zero User if the user may not see who it is.
 func (a *API[C]) holder(c C, user core.User, s core.Status) core.User {
 	if a.config.Reveal != nil && s.Locked && !s.HeldBy(user.ID) && !a.config.Reveal(c, user, s) {
 		return core.User{}
@@ -273,7 +274,7 @@ func (a *API[C]) holder(c C, user core.User, s core.Status) core.User {
 	return s.User
 }
 
-// failure is the answer to an error of core's.
+// failure returns the answer to an error of package core.
 func (a *API[C]) failure(c C, user core.User, err error) *Response {
 	var locked *core.ResourceLocked
 	var lost *core.HoldLost
@@ -298,6 +299,7 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 	}
 }
 
+// mutex returns the user's mutex for a resource, for a session if there is one.
 func (a *API[C]) mutex(uid string, user core.User, session string) *core.Mutex {
 	mutex := a.locker.Mutex(uid, a.config.TTL, user)
 	if session != "" {

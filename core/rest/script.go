@@ -6,10 +6,10 @@ import (
 	"github.com/editlock/editlock/core/browser"
 )
 
-// ScriptPath is where an adapter serves the browser's module, unless it is told otherwise.
+// ScriptPath is a path under which an adapter can serve editlock.js, the module for browsers.
 const ScriptPath = "/" + browser.Filename
 
-// Script answers a request for the browser's module, editlock.js.
+// Script answers a request for editlock.js, the module for browsers.
 func Script(r Request) *Response {
 	header := []Field{{"Cache-Control", browser.CacheControl}, {"ETag", browser.ETag()}}
 	switch {

@@ -9,8 +9,8 @@ import (
 	"github.com/editlock/editlock/core"
 )
 
-// mayWait is how long the answer may wait: 0 when the client does not ask for it, or knows no state that a
-// change could differ from.
+// mayWait returns how long the answer may wait for a change. It is 0 if the client does not ask for a wait, or
+// if it sends no entity tag (If-None-Match), since then every state is new to it.
 func mayWait(r *Request) time.Duration {
 	wait := r.preferWait()
 	if wait == 0 || len(r.Header("If-None-Match")) == 0 {
@@ -22,8 +22,8 @@ func mayWait(r *Request) time.Duration {
 	return wait
 }
 
-// await answers at the first change of hands that the client does not know, or with 304 after the wait;
-// with 503 as soon as Redis cannot tell, and with what is known when the server shuts down.
+// await answers after the first change of hands that the client does not know, or with 304 when the wait is
+// over. It answers with 503 as soon as Redis cannot answer, and with the last state when the server shuts down.
 func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body func([]view) []byte, wait time.Duration) *Response {
 	ctx, cancel := context.WithTimeout(r.Context, wait)
 	defer cancel()
@@ -45,12 +45,13 @@ func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body func
 	return applied(response, wait)
 }
 
+// applied adds the header that confirms the wait.
 func applied(r *Response, wait time.Duration) *Response {
 	r.Header = append(r.Header, Field{"Preference-Applied", "wait=" + strconv.FormatInt(int64(wait/time.Second), 10)})
 	return r
 }
 
-// waits counts the requests that wait.
+// waits counts the requests that wait, and limits their number.
 type waits struct {
 	max, maxPerUser int
 	mu              sync.Mutex
@@ -62,7 +63,7 @@ func newWaits(most, mostPerUser int) *waits {
 	return &waits{max: most, maxPerUser: mostPerUser, perUser: make(map[core.UserID]int)}
 }
 
-// enter reports whether one more request of the user may wait; if so, leave ends it.
+// enter reports whether one more request of the user may wait. If it may, leave must be called after the wait.
 func (w *waits) enter(user core.UserID) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -7,13 +7,13 @@ import (
 	"net/http"
 )
 
-// Writer returns a writer that hands everything on to w and calls Answer in time, for the adapters whose
-// framework writes to an http.ResponseWriter.
+// Writer returns a writer that passes everything on to w and calls Answer before a status goes out. It is for
+// adapters whose framework writes to an http.ResponseWriter.
 func (p *Pass) Writer(ctx context.Context, w http.ResponseWriter) http.ResponseWriter {
 	return &writer{ResponseWriter: w, pass: p, ctx: ctx}
 }
 
-// writer has no ReadFrom: io.Copy then calls Write, and not before there is something to write.
+// writer has no method ReadFrom, so io.Copy calls Write, and only when there is something to write.
 type writer struct {
 	http.ResponseWriter
 	pass *Pass
@@ -25,24 +25,22 @@ func (w *writer) WriteHeader(status int) {
 	w.ResponseWriter.WriteHeader(status)
 }
 
-// Write sends 200 if the handler has named no status.
+// Write makes net/http send 200 if the handler has not set a status.
 func (w *writer) Write(b []byte) (int, error) {
 	w.pass.Answer(w.ctx, http.StatusOK)
 	return w.ResponseWriter.Write(b)
 }
 
-// FlushError serves http.ResponseController. Like Write, it sends 200.
+// FlushError is for http.ResponseController. Like Write, it makes net/http send 200.
 func (w *writer) FlushError() error {
 	w.pass.Answer(w.ctx, http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
-// Flush serves handlers that ask for an http.Flusher.
-func (w *writer) Flush() {
-	_ = w.FlushError() // an http.Flusher returns no error
-}
+// Flush is for handlers that use http.Flusher, which returns no error.
+func (w *writer) Flush() { _ = w.FlushError() }
 
-// Hijack ends the answers of HTTP on the connection, so nothing is released: a success cannot be seen.
+// Hijack gives the connection to the handler. What the handler sends then cannot be seen, so the hold stays.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, buffer, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil {
@@ -51,5 +49,5 @@ func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return conn, buffer, err
 }
 
-// Unwrap serves http.ResponseController for everything else.
+// Unwrap lets http.ResponseController find the other methods of w.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
