@@ -3,9 +3,11 @@ package core
 import (
 	"errors"
 	"fmt"
+
+	"github.com/editlock/editlock/core/internal/record"
 )
 
-// What a call can answer besides success. Match with errors.Is; the types below carry the details.
+// The errors of this package. Match them with errors.Is; the types below carry the details.
 var (
 	// ErrResourceLocked: another user holds the lock. The error is a *ResourceLocked.
 	ErrResourceLocked = errors.New("editlock: resource is locked by another user")
@@ -15,39 +17,45 @@ var (
 	ErrHoldLost = errors.New("editlock: hold was lost")
 	// ErrTakeoverConflict: the lock changed hands since the taker looked. The error is a *TakeoverConflict.
 	ErrTakeoverConflict = errors.New("editlock: lock has changed hands since")
-	// ErrSessionEnded: the session was released and takes no claim again; a page takes a new name.
+	// ErrSessionEnded: the session was released and takes no lease again; a page takes a new name.
 	ErrSessionEnded = errors.New("editlock: session has ended")
-	// ErrTooManyLocks: the user holds as many locks as Options.MaxLocksPerUser allows.
-	ErrTooManyLocks = errors.New("editlock: user holds too many locks")
-	// ErrUnavailable: Redis did not answer within the time limit, or not with sense. It means "not known",
-	// neither done nor not done; repeating the call is safe.
+	// ErrUnavailable: Redis did not answer in time, or not with sense. It means "not known", neither done nor
+	// not done; repeating the call is safe.
 	ErrUnavailable = errors.New("editlock: redis is unavailable")
+	// ErrMalformedRecord: the resource's key in Redis holds something else than a record. Such an error is
+	// ErrUnavailable as well; it stays until the key ends or is removed.
+	ErrMalformedRecord = record.ErrMalformed
 	// ErrClosed: the Locker was closed.
 	ErrClosed = errors.New("editlock: locker is closed")
-)
-
-// What a call refuses before it asks Redis.
-var (
-	ErrInvalidUID     = errors.New("editlock: invalid resource uid")
-	ErrInvalidUser    = errors.New("editlock: invalid user")
-	ErrInvalidTTL     = errors.New("editlock: invalid timeout")
-	ErrInvalidSession = errors.New("editlock: invalid session")
-	ErrInvalidFence   = errors.New("editlock: invalid fence")
-	ErrInvalidLinger  = errors.New("editlock: invalid linger")
-	ErrInvalidOptions = errors.New("editlock: invalid options")
-)
-
-// What Open refuses.
-var (
-	// ErrNotConfigured: REDIS_URL is not set.
+	// ErrInvalid: an argument, an option or a variable of the environment is out of its range. The error is
+	// an *InvalidError, which says which.
+	ErrInvalid = errors.New("editlock: invalid")
+	// ErrNotConfigured: Open found no REDIS_URL.
 	ErrNotConfigured = errors.New("editlock: REDIS_URL is not set")
-	// ErrInvalidEnvironment: REDIS_URL or REDIS_DB_MUTEX is malformed, or names a database that cannot be had.
-	ErrInvalidEnvironment = errors.New("editlock: invalid environment")
+	// ErrMayEvict: when its memory is full, Redis may drop a lock before its time, and then somebody else can
+	// acquire it. CheckServer returns it; maxmemory-policy noeviction is the remedy.
+	ErrMayEvict = errors.New("editlock: redis may evict locks")
 )
 
-// ErrMayEvict: when its memory is full, Redis may drop a lock before its time, and then somebody else can
-// acquire it. CheckServer returns it; maxmemory-policy noeviction is the remedy.
-var ErrMayEvict = errors.New("editlock: redis may evict locks")
+// InvalidError is the error of a call that refuses an argument; it is ErrInvalid.
+type InvalidError struct {
+	// Argument is what is out of its range: uid, user, ttl, session, fence, linger, client, an option's name,
+	// or a variable of the environment.
+	Argument string
+	// Reason says why, without the argument where that may be a secret.
+	Reason string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("editlock: invalid %s: %s", e.Argument, e.Reason)
+}
+
+// Is makes errors.Is(err, ErrInvalid) true.
+func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
+
+func invalid(argument, format string, args ...any) error {
+	return &InvalidError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
+}
 
 // ResourceLocked is the error of a call that found another user's lock; it is ErrResourceLocked.
 type ResourceLocked struct {

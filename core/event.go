@@ -14,17 +14,17 @@ const (
 	Acquired    EventKind = "acquired"
 	Renewed     EventKind = "renewed"
 	Denied      EventKind = "denied"       // another user holds it: Other
-	Released    EventKind = "released"     // no claim is left but for a linger
-	Expired     EventKind = "expired"      // noticed by the call that found it: User is whose hold it was
+	Released    EventKind = "released"     // no lease is left but a linger
+	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
 	TakenOver   EventKind = "taken over"   // from Other
 	StoreFailed EventKind = "store failed" // Err; also when a guard with fail-open lets a request pass
 )
 
-// Event is for audit and metrics. It is delivered in the caller's goroutine after the call, so whoever
-// receives it must be quick.
+// Event is for audit and metrics. It is delivered in the caller's goroutine before the call returns, so the
+// hook that receives it must be quick.
 type Event struct {
 	Kind     EventKind
-	Op       string // acquire, check, release, status or takeover
+	Op       string // acquire, check, release, status, takeover or watch
 	UID      string
 	User     UserID // who acted; for Expired, whose hold it was
 	Other    UserID

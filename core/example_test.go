@@ -111,8 +111,8 @@ func ExampleMutex_WithSession() {
 	_, _ = mutex.WithSession("tab-2").Acquire(ctx)
 	_ = mutex.WithSession("tab-1").Release(ctx)
 	_, err := mutex.WithSession("tab-1").Acquire(ctx) // a late heartbeat of the closed tab
-	states, _ := locker.Status(ctx, "draft-7")
-	fmt.Println(states[0].Locked, states[0].Sessions, errors.Is(err, core.ErrSessionEnded))
+	status, _ := locker.Status(ctx, "draft-7")
+	fmt.Println(status.Locked, status.Sessions, errors.Is(err, core.ErrSessionEnded))
 	// Output: true 1 true
 }
 
@@ -122,9 +122,9 @@ func ExampleMutex_TakeOver() {
 	ctx := context.Background()
 	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).Acquire(ctx)
 
-	states, _ := locker.Status(ctx, "draft-7")
-	taken, err := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)}).TakeOver(ctx, states[0].Fence)
-	fmt.Println(err, taken.Fence > states[0].Fence)
+	status, _ := locker.Status(ctx, "draft-7")
+	taken, err := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)}).TakeOver(ctx, status.Fence)
+	fmt.Println(err, taken.Fence > status.Fence)
 	// Output: <nil> true
 }
 
@@ -138,18 +138,18 @@ func ExampleMutex_Check() {
 	// Output: a job may edit: false true
 }
 
-func ExampleLocker_Status() {
+func ExampleLocker_Statuses() {
 	locker, closeAll := exampleLocker()
 	defer closeAll()
 	ctx := context.Background()
 	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"}).Acquire(ctx)
 
-	states, err := locker.Status(ctx, "draft-7", "draft-8")
+	statuses, err := locker.Statuses(ctx, "draft-7", "draft-8")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	for _, s := range states {
+	for _, s := range statuses {
 		fmt.Println(s.UID, s.Locked, s.User.Name)
 	}
 	// Output:

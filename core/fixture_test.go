@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"context"
-	"encoding/base64"
 	"sync"
 	"testing"
 	"time"
@@ -107,26 +106,76 @@ func onBoth(t *testing.T, test func(t *testing.T, f *fixture)) {
 	})
 }
 
-// lockKey is where the engine keeps a resource.
-func lockKey(uid string) string {
-	return core.DefaultPrefix + "{" + base64.RawURLEncoding.EncodeToString([]byte(uid)) + "}"
-}
+// The defaults of core.Options.
+const (
+	timeout   = time.Second
+	retention = 24 * time.Hour
+)
 
-func must(t *testing.T) func(*core.Lock, error) *core.Lock {
-	return func(lock *core.Lock, err error) *core.Lock {
-		t.Helper()
-		if err != nil {
-			t.Fatalf("unexpected error: %v", err)
-		}
-		return lock
-	}
-}
+// lockKey is where the engine keeps a resource whose uid has no brace.
+func lockKey(uid string) string { return "editlock:{" + uid + "}" }
 
+// look returns what is true of a resource.
 func (f *fixture) look(t *testing.T, uid string) core.Status {
 	t.Helper()
-	states, err := f.Status(t.Context(), uid)
+	status, err := f.Status(t.Context(), uid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return states[0]
+	return status
+}
+
+// acquire acquires where that must succeed; likewise the helpers below.
+func acquire(t *testing.T, m *core.Mutex) *core.Lock {
+	t.Helper()
+	lock, err := m.Acquire(t.Context())
+	if err != nil {
+		t.Fatalf("acquire: %v", err)
+	}
+	return lock
+}
+
+func resume(t *testing.T, m *core.Mutex, fence int64) *core.Lock {
+	t.Helper()
+	lock, err := m.Resume(t.Context(), fence)
+	if err != nil {
+		t.Fatalf("resume: %v", err)
+	}
+	return lock
+}
+
+func takeOver(t *testing.T, m *core.Mutex, fence int64) *core.Lock {
+	t.Helper()
+	lock, err := m.TakeOver(t.Context(), fence)
+	if err != nil {
+		t.Fatalf("takeover: %v", err)
+	}
+	return lock
+}
+
+func check(t *testing.T, m *core.Mutex, options ...core.CheckOptions) *core.Lock {
+	t.Helper()
+	lock, err := m.Check(t.Context(), options...)
+	if err != nil {
+		t.Fatalf("check: %v", err)
+	}
+	return lock
+}
+
+func release(t *testing.T, m *core.Mutex, options ...core.ReleaseOptions) {
+	t.Helper()
+	if err := m.Release(t.Context(), options...); err != nil {
+		t.Fatalf("release: %v", err)
+	}
+}
+
+// opened is a client as core.OpenURL makes it.
+func opened(t *testing.T, url string) redis.UniversalClient {
+	t.Helper()
+	client, err := core.OpenURL(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	return client
 }

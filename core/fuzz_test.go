@@ -2,8 +2,8 @@ package core
 
 import (
 	"context"
-	"encoding/base64"
-	"math"
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -11,32 +11,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/internal/record"
+	"github.com/editlock/editlock/core/internal/wire"
 )
-
-// FuzzKey shows that the key codec is injective, by decoding it, and that a uid cannot break the hash
-// tag, by the rule of the Redis Cluster specification: what lies between the first '{' and the first '}'
-// after it, if that is not empty.
-func FuzzKey(f *testing.F) {
-	for _, uid := range []string{"a", "}", "{", "{}", "}{", "draft-7", "é", "a}b{c", strings.Repeat("}", 255), "\xff"} {
-		f.Add(uid)
-	}
-	locker := &Locker{prefix: DefaultPrefix}
-	f.Fuzz(func(t *testing.T, uid string) {
-		if uid == "" {
-			return // no resource has it, and an empty tag would be none
-		}
-		key := locker.key(uid)
-		tag, begins := strings.CutPrefix(key, DefaultPrefix+"{")
-		tag, ends := strings.CutSuffix(tag, "}")
-		if !begins || !ends || strings.ContainsAny(tag, "{}") || tag == "" {
-			t.Fatalf("%q has the key %q", uid, key)
-		}
-		back, err := base64.RawURLEncoding.Strict().DecodeString(tag)
-		if err != nil || string(back) != uid {
-			t.Fatalf("%q comes back from its key as %q, %v", uid, back, err)
-		}
-	})
-}
 
 // FuzzValidateUID compares the rule with the contract's words, said in another way.
 func FuzzValidateUID(f *testing.F) {
@@ -52,55 +29,33 @@ func FuzzValidateUID(f *testing.F) {
 	})
 }
 
-// FuzzParseReply: whatever Redis or somebody in between says, the parser neither panics nor lets numbers
-// out of their range through.
-func FuzzParseReply(f *testing.F) {
-	for _, text := range []string{
-		"", " ", "status 1790000000 1 \n", "acquired 1790000000 000001 \n" + Packed(7, 5, 1790000060000000, 0, byte(0), "i1", "Ann"),
-		"taken 1790000000 1 i1\n" + Packed(9, 5, 0, 1790000000000009, byte(1), "sb c", "Name\\:", 1790000060000000, "s"),
-		"locked 1790000000 1 \n" + Packed(9, 5, 0, 0, byte(0), "i1", ""), "held 9007199254 999999 \n" + Packed(9, 5, MaxFence, 0, byte(0), "i1", ""),
-		"x 99999999999999999999 0 \n",
-	} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		r, err := parseReply(text)
-		if err != nil {
-			return
-		}
-		if r.outcome == "" || r.now < 0 || r.fence < 0 || r.fence > MaxFence || r.sessions < 0 || r.held < 0 || r.left < 0 ||
-			r.left > 0 && r.ended > 0 || r.left == 0 && r.sessions > 0 || r.renewal != 0 && r.renewal <= r.now {
-			t.Fatalf("%q: %+v", text, r)
-		}
-		for _, id := range []UserID{r.owner, r.previous} {
-			if again, err := parseOwner(id.owner()); err != nil || again != id {
-				t.Fatalf("%q: owner %q comes back as %q, %v", text, id, again, err)
-			}
-		}
-	})
-}
-
-// FuzzPlainRead: what a plain read decides is what the script decides on the same value at the same time.
-// The value is what random operations leave behind, or, if there is one, the text. On a value that the
-// script does not know, nothing is decided.
+// FuzzPlainRead: what a plain read decides is what the script decides on the same value at the same time. The value
+// is what random operations leave behind, or, if there is one, the text. On a value that the script does not know,
+// nothing is decided.
 func FuzzPlainRead(f *testing.F) {
+	const start = 1795435200000 // where the clock begins
 	for _, text := range []string{
-		" ", "x", strings.Repeat(" ", 99), strings.Repeat("@", 99), strings.Repeat("\x00", 99),
-		Packed(7, 5, 9, 0, byte(0), "i1", "Ann"), Packed(7, 5, MaxFence, 0, byte(0), "i1", "Ann"), Packed(7, 5, 1<<53, 0, byte(0), "i1", "Ann"),
-		Packed(7, 5, -1, 0, byte(0), "i1", "Ann"), Packed(-7, 5, 9, 0, byte(0), "i1", "Ann"), Packed(7.5, 5, 9, 0, byte(0), "i1", "Ann"),
-		Packed(7, 5, math.NaN(), 0, byte(0), "i1", "Ann"), Packed(7, 5, math.Inf(1), 0, byte(0), "i1", "Ann"),
-		Packed(7, 5, math.Copysign(0, -1), 5e-324, byte(0), "i1", "Ann"), Packed(1<<53, 5, 9, 0, byte(0), "i1", "Ann"),
-		Packed(7, 5, 0, MaxFence, byte(0), "i1", "Ann"), Packed(7, 5, 9, 0, byte(0), "x1", "Ann"), Packed(7, 5, 9, 0, byte(0), "", ""),
-		Packed(7, 5, 0, 1, byte(1), "i1", "Ann", MaxFence, "s"), Packed(7, 5, 0, 1, byte(2), "i1", "Ann", MaxFence, "s"),
-		Packed(7, 5, 0, 1, byte(1), "i1", "Ann", MaxFence, ""), Packed(7, 5, 0, 1, byte(1), "i1", "Ann", MaxFence, "s") + "s i1\t9\n",
-		Packed(7, 5, MaxFence, 0, byte(0), "i1", "Ann") + "s i1\t", Packed(7, 5, 0, 1, byte(2), "i1", "Ann", MaxFence, "s", 9, "s"), Packed(7, 5, 9, 0, byte(0), "i1", "Ann")[:35],
+		" ", "x", "{}", "[]", `{"user":1}`, `{"user":1,"fence":7}`, `{"user":1,"fence":0}`, `{"user":1,"fence":7.5}`, `{"user":1,"fence":-7}`,
+		`{"user":"","fence":7}`, `{"user":1,"fence":NaN}`, `{"user":1,"fence":1e14}`, `{"ended":[{"user":1,"session":"s","until":9999999999999}]}`,
+		`{"user":1,"fence":7,"linger":%[1]d}`, `{"user":1,"fence":7,"linger":-1}`, `{"user":1,"fence":7,"linger":%[1]d.5}`, `{"user":"1","fence":7,"linger":%[2]d}`,
+		`{"user":1,"name":"Ann","fence":7,"since":5,"leases":{"":%[1]d}}`, `{"user":1,"fence":7,"leases":{"s":%[1]d,"T_3":%[2]d}}`,
+		`{"user":1,"fence":7,"leases":{"s":%[2]d,"T_3":%[1]d},"linger":%[2]d}`, `{"user":1,"fence":7,"leases":{"s":%[1]d,"s":%[2]d}}`, `{"user":1,"fence":7,"leases":{"s":%[1]d.5}}`,
+		`{"user":1,"fence":7,"leases":{"s":%[1]d},"leases":{}}`, `{"user":1,"fence":7,"leases":[%[1]d]}`, `{"user":1,"user":2,"fence":7,"leases":{"s":%[1]d}}`,
+		`{"user":1,"fence":7,"leases":{"":%[1]d,"s-2":%[2]d}}`, `{"user":1,"fence":7,"since":9999999999999,"leases":{"s":9999999999999}}`,
 	} {
-		f.Add([]byte{}, text, uint8(0), uint8(0))
+		if strings.Contains(text, "%") {
+			text = fmt.Sprintf(text, start+5000, start+9000)
+		}
+		for query := range uint8(4) {
+			f.Add([]byte{}, text, query*9, query)
+		}
 	}
 	for query := range uint8(48) {
 		f.Add([]byte{0, 0x40, 0x13, 0x61, 0x05, 0x22}, "", query, query)
 		f.Add([]byte{0x10, 0x31, 0x22, 0x43}, "", query, query/5)
 		f.Add([]byte{0x81, 0x99, 0xa2}, "", query, query/7)
+		f.Add([]byte{0xa2, 0x04}, "", query, uint8(5)) // two sessions, of which the first is due
+		f.Add([]byte{0xe2, 0x04}, "", query, uint8(6)) // the first has expired, and the other is due
 	}
 	server, err := embedded.Start()
 	if err != nil {
@@ -121,8 +76,10 @@ func FuzzPlainRead(f *testing.F) {
 	const ttl, uid = 9 * time.Second, "d"
 	users := []User{{ID: ID(1), Name: "Ann"}, {ID: ID("1"), Name: "B\no\\b"}}
 	sessions := []string{"", "s", "s-2", "T_3"}
-	pauses := []time.Duration{0, time.Microsecond, 500 * time.Millisecond, time.Second, time.Second + time.Microsecond,
-		ttl/3 - time.Microsecond, ttl / 3, ttl - time.Microsecond, ttl}
+	pauses := []time.Duration{
+		0, time.Millisecond, 500 * time.Millisecond, time.Second, time.Second + time.Millisecond,
+		ttl/3 - time.Millisecond, ttl / 3, ttl - time.Millisecond, ttl,
+	}
 	mutex := func(n uint8) *Mutex {
 		m := locker.Mutex(uid, ttl, users[n%2])
 		if session := sessions[n/2%4]; session != "" {
@@ -130,10 +87,17 @@ func FuzzPlainRead(f *testing.F) {
 		}
 		return m
 	}
-	key := locker.key(uid)
+	key := record.Key(locker.prefix, uid)
+	do := func(t *testing.T, call *wire.Call) *wire.Call {
+		t.Helper()
+		if err := locker.wire.Do(t.Context(), time.Now().Add(time.Minute), call); err != nil {
+			t.Fatal(err)
+		}
+		return call
+	}
 	f.Fuzz(func(t *testing.T, operations []byte, text string, query, pause uint8) {
 		ctx := t.Context()
-		now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+		now := time.UnixMilli(start).UTC()
 		pass := func(n uint8) {
 			now = now.Add(pauses[int(n)%len(pauses)])
 			server.SetTime(now)
@@ -151,7 +115,7 @@ func FuzzPlainRead(f *testing.F) {
 			case 2:
 				_ = m.Release(ctx)
 			default:
-				_ = m.ReleaseWith(ctx, ReleaseOptions{Linger: time.Second})
+				_ = m.Release(ctx, ReleaseOptions{Linger: time.Second})
 			}
 			pass(b >> 5)
 		}
@@ -162,38 +126,48 @@ func FuzzPlainRead(f *testing.F) {
 			}
 		}
 
-		m, renew := mutex(query), query&8 != 0
-		v, err := locker.look(ctx, time.Now(), locker.newRead(checkScript, key), &Event{}, m.session)
-		if err != nil {
+		read := do(t, wire.Read(key))
+		found := record.Record{}
+		if err := parseRead(read, &found); err != nil {
 			if text == "" {
 				t.Fatal(err)
 			}
 			return // what the engine did not write
 		}
-		fence := []int64{0, v.fence, v.fence + 1}[query>>4%3]
-		mode := 0
-		if renew {
-			mode = modeRenew
+		moment := read.Time.UnixMilli()
+		if moment != now.UnixMilli() {
+			t.Fatalf("the clock says %d, want %d", moment, now.UnixMilli())
+		}
+		m := mutex(query)
+		q := record.Request{
+			User: m.user.ID.recorded(), Name: m.user.displayName(), Session: m.session, Duration: ttl,
+			Fence: []int64{0, found.Fence, found.Fence + 1}[query>>4%3], Renew: query&8 != 0,
 		}
 		// The status comes first: a check may renew.
-		state, _, err := locker.ask(ctx, time.Now(), locker.newCall(statusScript, key, 0), &Event{})
-		if err != nil || !v.uncertain(locker.store.timeout) && v.status(uid) != state.status(uid) {
-			t.Fatalf("%q: status %+v, want %+v, %v", text, v.status(uid), state.status(uid), err)
-		}
-		want, _, err := locker.ask(ctx, time.Now(), m.call(checkScript, ttl, fence, mode), &Event{})
+		state, err := parseReply(do(t, locker.call(status, key, record.Request{})), key)
 		if err != nil {
-			t.Fatalf("%q: the script fails: %v", text, err)
-		}
-		got, known := v.check(m, fence, renew)
-		if !known {
-			if want.outcome != outcomeFree && want.outcome != outcomeRenewed {
-				t.Fatalf("%q: left to the script, which says %+v", text, want)
+			if text == "" {
+				t.Fatal(err)
 			}
-			return
+			return // what the embedded server reads in another way than Redis
 		}
-		want.renewal = v.renewal // the reply of a script does not tell
-		if got != want.outcome || v != want.value {
-			t.Fatalf("%q: %s %+v, want %+v", text, got, v, want)
+		if got, want := found.State(moment), state.Record.State(state.Now); got != want {
+			t.Fatalf("%q: status %+v, want %+v", read.Value, got, want)
+		}
+		want, err := parseReply(do(t, locker.call(check, key, q)), key)
+		if err != nil {
+			t.Fatalf("%q: the script fails: %v", read.Value, err)
+		}
+		got, decided := found.Check(moment, q, locker.wire.Timeout())
+		switch {
+		case !decided:
+			if want.Outcome != record.Free && want.Outcome != record.Renewed {
+				t.Fatalf("%q: left to the script, which says %+v", read.Value, want)
+			}
+		case got != want.Outcome || !reflect.DeepEqual(found, want.Record):
+			t.Fatalf("%q: %+v: %s %+v, want %s %+v", read.Value, q, got, found, want.Outcome, want.Record)
+		case want.Outcome == record.Free && found.IsUncertain(moment, locker.wire.Timeout()):
+			t.Fatalf("%q: decided, although it may have been renewed since", read.Value)
 		}
 	})
 }

@@ -5,87 +5,60 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/editlock/editlock/core/internal/record"
+	"github.com/editlock/editlock/core/internal/wire"
 )
 
-// Mutex is one user's view of one resource's lock. It keeps no state of its own, so it may be made anew
-// for each call, and it is safe for concurrent use.
+// Mutex is one user's view of one resource's lock. It keeps no state of its own, so it may be made anew for
+// each call, and it is safe for concurrent use.
 type Mutex struct {
 	locker  *Locker
 	uid     string
-	key     string
 	ttl     time.Duration
 	user    User
 	session string
-	invalid error
-}
-
-// Mutex returns the user's mutex for a resource. A hold lasts for ttl after its last renewal (MinTTL to
-// MaxTTL). An argument out of its range is reported by the calls: ErrInvalidUID, ErrInvalidTTL,
-// ErrInvalidUser.
-func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
-	m := new(Mutex)
-	m.init(l, uid, ttl, user)
-	return m
-}
-
-// init is a function of its own so that the compiler inlines Mutex, and one made for a single call stays off
-// the heap.
-func (m *Mutex) init(l *Locker, uid string, ttl time.Duration, user User) {
-	m.locker, m.uid, m.ttl, m.user = l, uid, ttl, user
-	if m.invalid = ValidateUID(uid); m.invalid == nil {
-		m.key = l.key(uid)
-		m.invalid = validateTTL(ttl)
-	}
-	if m.invalid == nil {
-		m.invalid = user.ID.validate()
-	}
+	named   bool // by a session
 }
 
 // WithSession returns the mutex for one of the user's sessions, a page or a tab: Acquire then makes that
-// session's claim, and Release ends that session alone. A name that ValidateSession refuses is reported
-// by the calls.
+// session's lease, and Release ends that session alone. A name that ValidateSession refuses is reported by the
+// calls, as ErrInvalid.
 func (m *Mutex) WithSession(name string) *Mutex {
 	with := *m
-	with.session = name
-	if with.invalid == nil {
-		with.invalid = ValidateSession(name)
-	}
+	with.session, with.named = name, true
 	return &with
 }
 
-// Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it,
-// ErrSessionEnded, ErrTooManyLocks, ErrUnavailable, ErrInvalid...
+// Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it, ErrSessionEnded,
+// ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Acquire(ctx context.Context) (*Lock, error) {
-	return m.acquire(ctx, 0)
+	return m.decide(ctx, time.Now(), acquire, record.Request{})
 }
 
-// Resume is Acquire for a caller that held the lock under fence: it renews or takes up again only that
-// hold. Errors, besides Acquire's: *HoldLost when somebody else may have held it since.
+// Resume is Acquire for a caller that held the lock under fence: it renews or takes up again only that hold.
+// Errors, besides Acquire's: *HoldLost when somebody else may have held the lock since.
 func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
-	return m.acquire(ctx, fence)
+	return m.decide(ctx, time.Now(), acquire, record.Request{Fence: fence})
 }
 
-func (m *Mutex) acquire(ctx context.Context, match int64) (*Lock, error) {
-	return m.counted(ctx, false, func() (*Lock, error) { return m.decide(ctx, acquireScript, match, 0) })
-}
-
-// AcquireWait is Acquire that waits for as long as another user holds the lock: it is told of a release
-// and looks again at the lock's end. When ctx ends first, the error is both the *ResourceLocked and ctx's.
-// Errors, besides Acquire's: ErrClosed.
+// AcquireWait is Acquire that waits for as long as another user holds the lock: it hears of a release, and
+// looks again at the lock's end. When ctx ends first, the error is both the *ResourceLocked and ctx's; when the
+// Locker's waits end first, both that and ErrClosed. Errors besides: Acquire's.
 func (m *Mutex) AcquireWait(ctx context.Context) (*Lock, error) {
-	if m.invalid != nil {
-		return nil, m.invalid
+	if err := m.validate(); err != nil {
+		return nil, err
 	}
 	var locked error
-	for states, err := range m.locker.Watch(ctx, m.uid) {
+	for statuses, err := range m.locker.Watch(ctx, m.uid) {
 		if err != nil {
 			return nil, err
 		}
-		if state := states[0]; state.Locked && !state.HeldBy(m.user.ID) {
-			locked = &ResourceLocked{state}
+		if seen := statuses[0]; seen.Locked && !seen.HeldBy(m.user.ID) {
+			locked = &ResourceLocked{seen}
 			continue
 		}
 		lock, err := m.Acquire(ctx)
@@ -100,192 +73,252 @@ func (m *Mutex) AcquireWait(ctx context.Context) (*Lock, error) {
 	return nil, errors.Join(locked, ErrClosed)
 }
 
-// TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is
-// free or the caller's own, it is Acquire. Whether the user may do this is for the application to
-// decide beforehand. Errors, besides Acquire's: *TakeoverConflict when another user holds it under
-// another fence.
+// TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is free or
+// the caller's own, it is Acquire. Whether the user may do this is for the application to decide beforehand.
+// Errors, besides Acquire's: *TakeoverConflict when another user holds the lock under another fence.
 func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
-	return m.counted(ctx, true, func() (*Lock, error) { return m.decide(ctx, takeoverScript, fence, 0) })
+	return m.decide(ctx, time.Now(), takeOver, record.Request{Fence: fence})
 }
 
 // CheckOptions say what a Check demands and does besides. The zero value only looks.
 type CheckOptions struct {
 	// Fence that the hold must have. Optional. Default: any.
 	Fence int64
-	// Renew moves the end of a claim when a third of the timeout has gone: the session's own, else the
-	// one that ends last. It makes no claim and revives no ended session.
+	// Renew moves the end of a lease when a third of its ttl has gone: the session's own, else the one that
+	// ends last. It makes no lease and revives no ended session. Optional. Default: false.
 	Renew bool
 	// AcquireIfFree acquires when nobody holds the lock; with Fence only what was the caller's under it.
+	// Optional. Default: false.
 	AcquireIfFree bool
 }
 
-// Check tells whether the user holds the lock, in any session: it is the guard's question before an
-// edit. Errors: *ResourceLocked, ErrNotHeld, *HoldLost when the fence is another, ErrUnavailable,
-// ErrInvalid...
-func (m *Mutex) Check(ctx context.Context, options CheckOptions) (*Lock, error) {
-	if options.Fence != 0 {
-		if err := validateFence(options.Fence); err != nil {
+// Check reports the user's hold of the lock, in any session: it is the guard's question before an edit. It
+// takes at most one CheckOptions. Errors: *ResourceLocked when another user holds the lock, ErrNotHeld when
+// nobody does, *HoldLost when the fence is another, ErrUnavailable, ErrClosed, ErrInvalid.
+func (m *Mutex) Check(ctx context.Context, options ...CheckOptions) (*Lock, error) {
+	var o CheckOptions
+	if len(options) > 0 {
+		o = options[0]
+	}
+	if o.Fence != 0 {
+		if err := validateFence(o.Fence); err != nil {
 			return nil, err
 		}
 	}
-	mode := 0
-	if options.Renew {
-		mode |= modeRenew
+	start := time.Now()
+	q := record.Request{Fence: o.Fence, Renew: o.Renew, AcquireIfFree: o.AcquireIfFree}
+	if m.locker.wire.SingleServer() && !o.AcquireIfFree {
+		if lock, decided, err := m.read(ctx, start, q); decided {
+			return lock, err
+		}
 	}
-	if options.AcquireIfFree {
-		mode |= modeAcquire
-		return m.counted(ctx, false, func() (*Lock, error) { return m.decide(ctx, checkScript, options.Fence, mode) })
-	}
-	lock, err := m.decide(ctx, checkScript, options.Fence, mode)
-	if err != nil || !options.Renew {
-		return lock, err
-	}
-	return m.recount(ctx, lock)
+	return m.decide(ctx, start, check, q)
 }
 
 // ReleaseOptions say how a Release goes about it. The zero value releases at once.
 type ReleaseOptions struct {
-	// Linger keeps the lock for that long by a claim that nobody can renew, so that a page that reloads
-	// does not flash "free" to those who wait. Capped at MaxLinger. Optional. Default: none.
+	// Linger keeps the lock for that long by a lease that nobody can renew, so that a page that reloads does
+	// not flash "free" to those who wait. At most 10 s count. Optional. Default: none.
 	Linger time.Duration
 	// Fence that the hold must have; under another one nothing is released. Optional. Default: any.
 	Fence int64
 }
 
-// Release drops the user's hold and ends all its sessions; on a mutex WithSession it ends that session,
-// and the lock is free when no other claim lies ahead. It is safe whether the lock was acquired or not,
-// and never touches another user's hold. It is carried out even when ctx is already cancelled, and not
-// repeated once it may have been applied. Errors: ErrUnavailable, ErrInvalid...
-func (m *Mutex) Release(ctx context.Context) error {
-	return m.ReleaseWith(ctx, ReleaseOptions{})
-}
-
-// ReleaseWith is Release with options. Errors, besides Release's: ErrInvalidLinger, ErrInvalidFence.
-func (m *Mutex) ReleaseWith(ctx context.Context, options ReleaseOptions) error {
-	switch {
-	case m.invalid != nil:
-		return m.invalid
-	case options.Linger < 0:
-		return fmt.Errorf("%w: %v is negative", ErrInvalidLinger, options.Linger)
-	case options.Fence != 0:
-		if err := validateFence(options.Fence); err != nil {
+// Release drops the user's hold and ends all its sessions; on a mutex WithSession it ends that session, and
+// the lock is free when no other lease is left. It takes at most one ReleaseOptions. It is safe whether the
+// lock was acquired or not, and never touches another user's hold. It is carried out even when ctx is already
+// cancelled, and not repeated once it may have been applied. Errors: ErrUnavailable, ErrClosed, ErrInvalid.
+func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) error {
+	var o ReleaseOptions
+	if len(options) > 0 {
+		o = options[0]
+	}
+	if o.Linger < 0 {
+		return invalid("linger", "%v is negative", o.Linger)
+	}
+	if o.Fence != 0 {
+		if err := validateFence(o.Fence); err != nil {
 			return err
 		}
 	}
-	linger := min(options.Linger, MaxLinger)
-	start, event := time.Now(), m.event()
-	ctx = context.WithoutCancel(ctx)
-	c := m.call(releaseScript, linger, options.Fence, 0)
-	r, _, err := m.locker.ask(ctx, start, c, &event)
-	if err != nil {
+	if err := m.validate(); err != nil {
 		return err
 	}
-	switch r.outcome {
-	case outcomeReleased, outcomeLingering:
-		event.Kind, event.Op, event.Fence, event.Duration = Released, releaseScript.op, r.fence, time.Since(start)
-		m.locker.onEvent(ctx, event)
-		if r.outcome == outcomeReleased && m.locker.maxLocks > 0 {
-			_, err := m.count(ctx, 0, 0)
-			return err
-		}
+	start, key := time.Now(), record.Key(m.locker.prefix, m.uid)
+	ctx = context.WithoutCancel(ctx)
+	q := record.Request{
+		User: m.user.ID.recorded(), Name: m.user.displayName(), Session: m.session, Duration: min(o.Linger, maxLinger), Fence: o.Fence,
+	}
+	call := m.locker.call(release, key, q)
+	err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
+	reply := record.Reply{}
+	if err == nil {
+		reply, err = parseReply(call, key)
+	}
+	event := m.event(release, start)
+	event.Fence = reply.Record.Fence
+	switch {
+	case err != nil:
+		return m.locker.failed(ctx, event, err)
+	case reply.Outcome == record.Released, reply.Outcome == record.Lingering:
+		event.Kind = Released
+		m.locker.emit(ctx, event)
 		return nil
-	case outcomeKept, outcomeNone:
+	case reply.Outcome == record.Kept, reply.Outcome == record.None:
 		return nil
 	default:
-		return unexpected(releaseScript, r.outcome)
+		return m.locker.failed(ctx, event, unexpected(reply.Outcome))
 	}
 }
 
-// decide asks an operation that answers with the caller's hold or the reason why there is none.
-func (m *Mutex) decide(ctx context.Context, sc *script, fence int64, mode int) (*Lock, error) {
-	if m.invalid != nil {
-		return nil, m.invalid
-	}
-	start, event := time.Now(), m.event()
-	r, again, err := m.answer(ctx, start, sc, fence, mode, &event)
-	if err != nil {
+// decide carries out an operation that ends in the caller's lock or in the reason why there is none. start is
+// when the call began: its time limit holds for all its round trips together.
+func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q record.Request) (*Lock, error) {
+	if err := m.validate(); err != nil {
 		return nil, err
 	}
-	makes := sc != checkScript || mode&modeAcquire != 0 // it may make a hold
-	event.Op, event.Fence = sc.op, r.fence
-	if again && makes && (r.outcome == outcomeRenewed || r.outcome == outcomeHeld) && r.held <= time.Since(start) {
-		// The hold is younger than this call: an earlier attempt made it and its reply was lost.
-		r.outcome = outcomeAcquired
-		if sc == takeoverScript {
-			r.outcome = outcomeTaken
-		}
+	key := record.Key(m.locker.prefix, m.uid)
+	q.User, q.Name, q.Session, q.Duration = m.user.ID.recorded(), m.user.displayName(), m.session, m.ttl
+	call := m.locker.call(op, key, q)
+	if err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err != nil {
+		return nil, m.locker.failed(ctx, m.event(op, start), err)
 	}
-	emit := func(kind EventKind, other UserID) {
-		event.Kind, event.Other, event.Duration = kind, other, time.Since(start)
-		m.locker.onEvent(ctx, event)
+	reply, err := parseReply(call, key)
+	if err != nil {
+		return nil, m.locker.failed(ctx, m.event(op, start), err)
 	}
-	switch r.outcome {
-	case outcomeAcquired:
-		if !r.previous.IsZero() {
-			expired := event
-			expired.Kind, expired.User, expired.Session, expired.Fence = Expired, r.previous, "", 0
-			expired.Duration = time.Since(start)
-			m.locker.onEvent(ctx, expired)
+	if call.Doubtful {
+		reply.Outcome = afterRepeat(op, q, reply, time.Since(start))
+	}
+	return m.conclude(ctx, start, op, reply)
+}
+
+// read decides a check by a plain read, if that is enough.
+func (m *Mutex) read(ctx context.Context, start time.Time, q record.Request) (lock *Lock, decided bool, err error) {
+	if err := m.validate(); err != nil {
+		return nil, true, err
+	}
+	q.User, q.Session, q.Duration = m.user.ID.recorded(), m.session, m.ttl
+	call := wire.Read(record.Key(m.locker.prefix, m.uid))
+	var leases [4]record.Lease // enough for most, and no allocation
+	found := record.Record{Leases: leases[:0]}
+	if err = m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err == nil {
+		err = parseRead(call, &found)
+	}
+	if err != nil {
+		return nil, true, m.locker.failed(ctx, m.event(check, start), err)
+	}
+	now := call.Time.UnixMilli()
+	outcome, decided := found.Check(now, q, m.locker.wire.Timeout())
+	if !decided {
+		return nil, false, nil
+	}
+	lock, err = m.conclude(ctx, start, check, record.Reply{Outcome: outcome, Now: now, Record: found})
+	return lock, true, err
+}
+
+// afterRepeat returns the outcome of a call that was sent again after its reply was lost. A hold that is younger
+// than the call was made by an earlier attempt. Redis's times are whole milliseconds, so a hold can seem one older
+// than it is.
+func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.Duration) record.Outcome {
+	makesHolds := op != check || q.AcquireIfFree
+	found := reply.Outcome == record.Renewed || reply.Outcome == record.Held
+	if !makesHolds || !found || reply.Record.State(reply.Now).HeldFor > took+time.Millisecond {
+		return reply.Outcome
+	}
+	if op == takeOver {
+		return record.Taken
+	}
+	return record.Acquired
+}
+
+// conclude makes the lock, or the error, of what an operation came to, and its events.
+func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, reply record.Reply) (*Lock, error) {
+	event := m.event(op, start)
+	event.Fence = reply.Record.Fence
+	state := reply.Record.State(reply.Now)
+	denied := func(holder UserID, err error) (*Lock, error) {
+		event.Kind, event.Other = Denied, holder
+		m.locker.emit(ctx, event)
+		return nil, err
+	}
+	switch reply.Outcome {
+	case record.Acquired, record.Taken, record.Renewed, record.Held:
+		if !state.Locked || state.User != m.user.ID.recorded() {
+			return nil, m.locker.failed(ctx, event, errors.New("the reply grants another user's hold"))
 		}
-		emit(Acquired, UserID{})
-	case outcomeTaken:
-		emit(TakenOver, r.previous)
-	case outcomeRenewed:
-		emit(Renewed, UserID{})
-	case outcomeHeld:
-	case outcomeLocked:
-		emit(Denied, r.owner)
-		return nil, &ResourceLocked{r.status(m.uid)}
-	case outcomeConflict:
-		emit(Denied, r.owner)
-		return nil, &TakeoverConflict{r.status(m.uid)}
-	case outcomeFree:
-		emit(Denied, UserID{})
-		return nil, ErrNotHeld
-	case outcomeMoved:
-		emit(Denied, UserID{})
-		return nil, &HoldLost{UID: m.uid, Fence: r.fence}
-	case outcomeForgotten:
-		emit(Denied, UserID{})
-		return nil, &HoldLost{UID: m.uid}
-	case outcomeEnded:
-		emit(Denied, UserID{})
-		return nil, ErrSessionEnded
+	case record.Locked, record.Conflict:
+		if !state.Locked || state.User == m.user.ID.recorded() {
+			return nil, m.locker.failed(ctx, event, errors.New("the reply denies the caller's own hold"))
+		}
+		other := newStatus(m.uid, state)
+		if reply.Outcome == record.Locked {
+			return denied(other.User.ID, &ResourceLocked{other})
+		}
+		return denied(other.User.ID, &TakeoverConflict{other})
+	case record.Free:
+		return denied(UserID{}, ErrNotHeld)
+	case record.Moved:
+		return denied(UserID{}, &HoldLost{UID: m.uid, Fence: reply.Record.Fence})
+	case record.Forgotten:
+		return denied(UserID{}, &HoldLost{UID: m.uid})
+	case record.Ended:
+		return denied(UserID{}, ErrSessionEnded)
 	default:
-		return nil, unexpected(sc, r.outcome)
+		return nil, m.locker.failed(ctx, event, unexpected(reply.Outcome))
 	}
-	if r.owner != m.user.ID || r.left == 0 {
-		return nil, fmt.Errorf("%w: %s: the reply grants another user's hold", ErrUnavailable, sc.op)
-	}
+	m.emitHeld(ctx, event, reply)
 	return &Lock{
-		UID: m.uid, User: m.user, Fence: r.fence, Renewed: r.outcome == outcomeRenewed || r.outcome == outcomeHeld,
-		Sessions: r.sessions, HeldFor: r.held, ExpiresIn: r.left,
+		UID: m.uid, User: m.user, Fence: reply.Record.Fence,
+		Renewed:  reply.Outcome == record.Renewed || reply.Outcome == record.Held,
+		Sessions: state.Sessions, HeldFor: state.HeldFor, ExpiresIn: state.ExpiresIn,
 	}, nil
 }
 
-// answer is what the operation says: from a plain read where that is enough, else from its script.
-func (m *Mutex) answer(ctx context.Context, start time.Time, sc *script, fence int64, mode int, about *Event) (r reply, again bool, err error) {
-	if sc == checkScript && mode&modeAcquire == 0 && m.locker.store.oneServer {
-		v, err := m.locker.look(ctx, start, m.locker.newRead(sc, m.key), about, m.session)
-		if err != nil {
-			return reply{}, false, err
+// emitHeld makes the events of an operation that ended in the caller's hold.
+func (m *Mutex) emitHeld(ctx context.Context, event Event, reply record.Reply) {
+	before := userIDOf(reply.Before.User)
+	switch reply.Outcome {
+	case record.Acquired:
+		if !before.IsZero() {
+			expired := event
+			expired.Kind, expired.User, expired.Session, expired.Fence = Expired, before, "", reply.Before.Fence
+			m.locker.emit(ctx, expired)
 		}
-		if outcome, known := v.check(m, fence, mode&modeRenew != 0); known {
-			return reply{outcome: outcome, value: v}, false, nil
-		}
+		event.Kind = Acquired
+	case record.Taken:
+		event.Kind, event.Other = TakenOver, before
+	case record.Renewed:
+		event.Kind = Renewed
+	default: // held, and nothing has changed
+		return
 	}
-	return m.locker.ask(ctx, start, m.call(sc, m.ttl, fence, mode), about)
+	m.locker.emit(ctx, event)
 }
 
-// call is the operation for this resource and user.
-func (m *Mutex) call(sc *script, duration time.Duration, fence int64, mode int) *call {
-	c := m.locker.newCall(sc, m.key, duration)
-	c.owner, c.name, c.session = m.user.ID.owner(), m.user.displayName(), m.session
-	c.fence, c.mode = fence, mode
-	return c
+func (m *Mutex) event(op *operation, start time.Time) Event {
+	return Event{Op: op.name, UID: m.uid, User: m.user.ID, Session: m.session, Duration: time.Since(start)}
 }
 
-func (m *Mutex) event() Event { return Event{UID: m.uid, User: m.user.ID, Session: m.session} }
+// validate returns ErrInvalid for what Locker.Mutex and WithSession were given out of its range.
+func (m *Mutex) validate() error {
+	if err := ValidateUID(m.uid); err != nil {
+		return err
+	}
+	if m.ttl < MinTTL || m.ttl > MaxTTL {
+		return invalid("ttl", "%v is not within %v and %v", m.ttl, MinTTL, MaxTTL)
+	}
+	if err := m.user.Validate(); err != nil {
+		return err
+	}
+	if m.named {
+		return ValidateSession(m.session)
+	}
+	return nil
+}
+
+// unexpected is the error for an outcome that an operation does not have, of a script of another version, say.
+func unexpected(o record.Outcome) error { return fmt.Errorf("unexpected outcome %q", string(o)) }

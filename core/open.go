@@ -15,7 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The variables that Open reads (CONTRACT.md, "Environment").
+// The variables that Open reads (rest/CONTRACT.md, Environment).
 const (
 	EnvURL = "REDIS_URL"
 	EnvDB  = "REDIS_DB_MUTEX"
@@ -38,8 +38,8 @@ const protocol = 2
 //	REDIS_URL       redis://, rediss:// or unix://; ?addr=host:port for Cluster, ?master_name= for Sentinel
 //	REDIS_DB_MUTEX  the database that holds the locks; overrides the one in REDIS_URL; 0 by default
 //
-// It asks Redis, so that a wrong database, password or address is an error at start, or a Redis before 6.2.
-// The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalidEnvironment, ErrUnavailable.
+// It asks Redis, so that a wrong database, password or address is an error at start, and so is a Redis before
+// 6.2. The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalid, ErrUnavailable.
 func Open(ctx context.Context) (redis.UniversalClient, error) {
 	db, err := parseDB(os.Getenv(EnvDB))
 	if err != nil {
@@ -49,29 +49,23 @@ func Open(ctx context.Context) (redis.UniversalClient, error) {
 	if address == "" {
 		return nil, ErrNotConfigured
 	}
+	return open(ctx, address, db)
+}
+
+// OpenURL is Open with a URL in hand, instead of the environment.
+func OpenURL(ctx context.Context, address string) (redis.UniversalClient, error) {
+	return open(ctx, address, noDB)
+}
+
+func open(ctx context.Context, address string, db int) (redis.UniversalClient, error) {
 	client, err := parseURL(address, db)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	if err := client.Ping(ctx).Err(); err != nil {
-		kind := ErrUnavailable
-		var refused redis.Error
-		if errors.As(err, &refused) {
-			// Redis did answer: a database out of range, a wrong password.
-			kind = ErrInvalidEnvironment
-		}
-		return nil, errors.Join(fmt.Errorf("%w: %s, %s: %w", kind, EnvURL, EnvDB, err), client.Close())
-	}
-	if _, single := client.(*redis.Client); single {
-		if info, err := client.Info(ctx, "cluster").Result(); err == nil && strings.Contains(info, "cluster_enabled:1") {
-			return nil, errors.Join(fmt.Errorf("%w: %s names a node of a cluster; add ?addr=host:port for another of its nodes",
-				ErrInvalidEnvironment, EnvURL), client.Close())
-		}
-	}
-	if err := client.Do(ctx, "getex", DefaultPrefix).Err(); err != nil && redis.HasErrorPrefix(err, "unknown command") {
-		return nil, errors.Join(fmt.Errorf("%w: %s: Redis 6.2 or later is needed: %w", ErrInvalidEnvironment, EnvURL, err), client.Close())
+	if err := greet(ctx, client); err != nil {
+		return nil, errors.Join(err, client.Close())
 	}
 	if err := CheckServer(ctx, client); err != nil {
 		slog.WarnContext(ctx, "editlock: redis may lose locks", "error", err)
@@ -79,9 +73,29 @@ func Open(ctx context.Context) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-// CheckServer asks every master of client for settings under which Redis drops locks before their time:
-// an error is ErrMayEvict, or tells why it could not be asked. Open does this and logs a warning; with a
-// client of your own, call it at start.
+// greet asks Redis whether it is there and can keep locks.
+func greet(ctx context.Context, client redis.UniversalClient) error {
+	if err := client.Ping(ctx).Err(); err != nil {
+		var refused redis.Error
+		if errors.As(err, &refused) { // Redis did answer: a database out of range, a wrong password
+			return fmt.Errorf("%w: %w", invalid(EnvURL, "or %s: Redis refuses it", EnvDB), err)
+		}
+		return fmt.Errorf("%w: %s: %w", ErrUnavailable, EnvURL, err)
+	}
+	if _, single := client.(*redis.Client); single {
+		if info, err := client.Info(ctx, "cluster").Result(); err == nil && strings.Contains(info, "cluster_enabled:1") {
+			return invalid(EnvURL, "it names a node of a cluster; add ?addr=host:port for another of its nodes")
+		}
+	}
+	if err := client.Do(ctx, "getex", defaultPrefix).Err(); err != nil && redis.HasErrorPrefix(err, "unknown command") {
+		return fmt.Errorf("%w: %w", invalid(EnvURL, "Redis 6.2 or later is needed"), err)
+	}
+	return nil
+}
+
+// CheckServer asks every master of client for settings under which Redis drops locks before their time. An
+// error is ErrMayEvict, or ErrUnavailable where a master could not be asked. Open does this and logs a warning;
+// with a client of your own, call it at start.
 func CheckServer(ctx context.Context, client Client) error {
 	if cluster, ok := client.(*redis.ClusterClient); ok {
 		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
@@ -104,14 +118,17 @@ func CheckServer(ctx context.Context, client Client) error {
 	return nil
 }
 
-// parseDB reads REDIS_DB_MUTEX; -1 says that it is not set.
+// noDB says that no database is named besides the URL's.
+const noDB = -1
+
+// parseDB reads REDIS_DB_MUTEX.
 func parseDB(text string) (int, error) {
 	if text == "" {
-		return -1, nil
+		return noDB, nil
 	}
 	db, err := strconv.Atoi(text)
 	if err != nil || db < 0 {
-		return 0, fmt.Errorf("%w: %s: %q is not the number of a database", ErrInvalidEnvironment, EnvDB, text)
+		return 0, invalid(EnvDB, "%q is not the number of a database", text)
 	}
 	return db, nil
 }
@@ -119,31 +136,28 @@ func parseDB(text string) (int, error) {
 // parseURL makes the client without asking Redis; a db of 0 or more overrides the URL's. No error of it
 // repeats the URL: it may hold a password.
 func parseURL(address string, db int) (redis.UniversalClient, error) {
-	invalid := func(name, why string) (redis.UniversalClient, error) {
-		return nil, fmt.Errorf("%w: %s: %s", ErrInvalidEnvironment, name, why)
-	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return invalid(EnvURL, "not a URL")
+		return nil, invalid(EnvURL, "not a URL")
 	}
 	if u.Scheme != "unix" && misreadPassword(u) {
-		return invalid(EnvURL, "an '@' after the host; is there a character in the password that must be escaped?")
+		return nil, invalid(EnvURL, "an '@' after the host; is there a character in the password that must be escaped?")
 	}
 	query := u.Query()
 	switch {
 	case query.Get("master_name") != "":
 		o, err := redis.ParseFailoverURL(address)
 		if err != nil {
-			return invalid(EnvURL, err.Error())
+			return nil, invalid(EnvURL, "%v", err)
 		}
 		if o.ReplicaOnly {
-			return invalid(EnvURL, "replica_only: a lock is decided on the master")
+			return nil, invalid(EnvURL, "replica_only: a lock is decided on the master")
 		}
 		if db >= 0 {
 			o.DB = db
 		}
 		if o.DB < 0 {
-			return invalid(EnvURL, "a negative database")
+			return nil, invalid(EnvURL, "a negative database")
 		}
 		o.RouteByLatency, o.RouteRandomly = false, false
 		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
@@ -152,11 +166,11 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 		return redis.NewFailoverClient(o), nil
 	case query.Has("addr"):
 		if path := strings.Trim(u.Path, "/"); db > 0 || (path != "" && path != "0") {
-			return invalid(EnvDB, "a Redis Cluster has only database 0")
+			return nil, invalid(EnvDB, "a Redis Cluster has only database 0")
 		}
 		o, err := redis.ParseClusterURL(address)
 		if err != nil {
-			return invalid(EnvURL, err.Error())
+			return nil, invalid(EnvURL, "%v", err)
 		}
 		o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
 		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRedirects = true, 1, 3
@@ -167,13 +181,13 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 	default:
 		o, err := redis.ParseURL(address)
 		if err != nil {
-			return invalid(EnvURL, err.Error())
+			return nil, invalid(EnvURL, "%v", err)
 		}
 		if db >= 0 {
 			o.DB = db
 		}
 		if o.DB < 0 {
-			return invalid(EnvURL, "a negative database")
+			return nil, invalid(EnvURL, "a negative database")
 		}
 		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
 		o.Protocol = cmp.Or(o.Protocol, protocol)
@@ -182,8 +196,8 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 	}
 }
 
-// misreadPassword tells whether the parser took a '/', '?' or '#' in a password for the end of the host:
-// then it, and whoever complains of the rest, would quote the password.
+// misreadPassword reports whether the parser took a '/', '?' or '#' in a password for the end of the host. Then
+// an error about the rest would quote the password.
 func misreadPassword(u *url.URL) bool {
 	if strings.Contains(u.Path+u.Fragment, "@") {
 		return true

@@ -34,7 +34,7 @@ func TestOpenReadsTheEnvironment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		must(t)(locker.Mutex("d", time.Minute, ann).Acquire(t.Context()))
+		acquire(t, locker.Mutex("d", time.Minute, ann))
 		info := client.Info(t.Context(), "keyspace").Val()
 		if strings.Count(info, "keys=") != 1 || !strings.Contains(info, test.keysIn+":keys=1") {
 			t.Errorf("%+v: %s", test, info)
@@ -58,24 +58,24 @@ func TestOpenRefusesWhatCannotWorkAndHidesThePassword(t *testing.T) {
 		want    error
 	}{
 		"no URL":                 {"", "3", core.ErrNotConfigured},
-		"no URL, bad database":   {"", "x", core.ErrInvalidEnvironment},
-		"no URL at all":          {"::hunter2", "", core.ErrInvalidEnvironment},
-		"other scheme":           {"http://:hunter2@127.0.0.1", "", core.ErrInvalidEnvironment},
-		"database in words":      {with(":hunter2", ""), "three", core.ErrInvalidEnvironment},
-		"negative database":      {with(":hunter2", ""), "-1", core.ErrInvalidEnvironment},
-		"database in the URL":    {with(":hunter2", "/x"), "", core.ErrInvalidEnvironment},
-		"database out of range":  {with(":hunter2", ""), "99", core.ErrInvalidEnvironment},
-		"database of the URL":    {with(":hunter2", "/99"), "", core.ErrInvalidEnvironment},
-		"wrong password":         {with(":hunter3", ""), "", core.ErrInvalidEnvironment},
-		"unknown option":         {with(":hunter2", "?colour=red"), "", core.ErrInvalidEnvironment},
-		"database of a cluster":  {with(":hunter2", "?addr="+server.Addr), "1", core.ErrInvalidEnvironment},
-		"database, cluster URL":  {with(":hunter2", "/1?addr="+server.Addr), "", core.ErrInvalidEnvironment},
-		"password with a slash":  {with(":12/hunter2", ""), "", core.ErrInvalidEnvironment},
-		"password with a query":  {with(":12?hunter2", ""), "", core.ErrInvalidEnvironment},
-		"password with a space":  {with(":12 hunter2", ""), "", core.ErrInvalidEnvironment},
-		"password in addr":       {"redis://127.0.0.1:1?addr=:hunter2@127.0.0.1:2", "", core.ErrInvalidEnvironment},
+		"no URL, bad database":   {"", "x", core.ErrInvalid},
+		"no URL at all":          {"::hunter2", "", core.ErrInvalid},
+		"other scheme":           {"http://:hunter2@127.0.0.1", "", core.ErrInvalid},
+		"database in words":      {with(":hunter2", ""), "three", core.ErrInvalid},
+		"negative database":      {with(":hunter2", ""), "-1", core.ErrInvalid},
+		"database in the URL":    {with(":hunter2", "/x"), "", core.ErrInvalid},
+		"database out of range":  {with(":hunter2", ""), "99", core.ErrInvalid},
+		"database of the URL":    {with(":hunter2", "/99"), "", core.ErrInvalid},
+		"wrong password":         {with(":hunter3", ""), "", core.ErrInvalid},
+		"unknown option":         {with(":hunter2", "?colour=red"), "", core.ErrInvalid},
+		"database of a cluster":  {with(":hunter2", "?addr="+server.Addr), "1", core.ErrInvalid},
+		"database, cluster URL":  {with(":hunter2", "/1?addr="+server.Addr), "", core.ErrInvalid},
+		"password with a slash":  {with(":12/hunter2", ""), "", core.ErrInvalid},
+		"password with a query":  {with(":12?hunter2", ""), "", core.ErrInvalid},
+		"password with a space":  {with(":12 hunter2", ""), "", core.ErrInvalid},
+		"password in addr":       {"redis://127.0.0.1:1?addr=:hunter2@127.0.0.1:2", "", core.ErrInvalid},
 		"no cluster":             {with(":hunter2", "?addr="+server.Addr), "", nil},
-		"replica":                {with(":hunter2", "?master_name=m&replica_only=true"), "", core.ErrInvalidEnvironment},
+		"replica":                {with(":hunter2", "?master_name=m&replica_only=true"), "", core.ErrInvalid},
 		"unix socket, no server": {"unix:///nowhere/redis.sock", "", core.ErrUnavailable},
 		"nobody listens":         {"redis://:hunter2@127.0.0.1:1", "", core.ErrUnavailable},
 	} {
@@ -98,7 +98,7 @@ func TestOpenOfAClusterNodeSaysWhatIsMissing(t *testing.T) {
 	t.Setenv(core.EnvURL, server.URL(0))
 	t.Setenv(core.EnvDB, "")
 	_, err := core.Open(t.Context())
-	if !errors.Is(err, core.ErrInvalidEnvironment) || !strings.Contains(err.Error(), "?addr=") {
+	if !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "?addr=") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -108,7 +108,7 @@ func TestOpenSaysThatRedisIsTooOld(t *testing.T) {
 	t.Setenv(core.EnvURL, server.URL(0))
 	t.Setenv(core.EnvDB, "")
 	_, err := core.Open(t.Context())
-	if !errors.Is(err, core.ErrInvalidEnvironment) || !strings.Contains(err.Error(), "6.2") {
+	if !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "6.2") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -59,22 +59,21 @@ func heldBy(u core.User) func(core.Status) bool {
 
 func TestWatchTellsOfEachChangeOfHands(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
-		ctx := t.Context()
 		s := watch(t, f.Locker, "d")
 		if got := s.state(); got.Locked || got.UID != "d" {
 			t.Fatalf("at first: %+v", got)
 		}
 		mine, others := f.Mutex("d", time.Minute, ann), f.Mutex("d", time.Minute, bob)
-		lock := must(t)(mine.Acquire(ctx))
+		lock := acquire(t, mine)
 		if got := s.state(); !got.HeldBy(ann.ID) || got.Fence != lock.Fence || got.User != ann {
 			t.Errorf("acquired: %+v", got)
 		}
-		must(t)(mine.Acquire(ctx)) // a renewal is no change: the next state is the takeover's
-		must(t)(others.TakeOver(ctx, lock.Fence))
+		acquire(t, mine) // a renewal is no change: the next state is the takeover's
+		takeOver(t, others, lock.Fence)
 		if got := s.state(); !got.HeldBy(bob.ID) {
 			t.Errorf("taken over: %+v", got)
 		}
-		release(t, others, 0)
+		release(t, others)
 		if got := s.state(); got.Locked {
 			t.Errorf("released: %+v", got)
 		}
@@ -84,7 +83,7 @@ func TestWatchTellsOfEachChangeOfHands(t *testing.T) {
 func TestWatchTellsOfAnExpiryWithoutAnyMessage(t *testing.T) {
 	t.Parallel()
 	f := onRedis(t)
-	must(t)(f.Mutex("d", 300*time.Millisecond, ann).Acquire(t.Context()))
+	acquire(t, f.Mutex("d", 300*time.Millisecond, ann))
 	s := watch(t, f.Locker, "d")
 	left := s.state().ExpiresIn
 	if took := s.until(free); took > left+200*time.Millisecond {
@@ -96,10 +95,10 @@ func TestWatchIsNotFooledByARenewal(t *testing.T) {
 	t.Parallel()
 	f := onRedis(t)
 	mutex := f.Mutex("d", 200*time.Millisecond, ann)
-	must(t)(mutex.Acquire(t.Context()))
+	acquire(t, mutex)
 	s := watch(t, f.Locker, "d")
 	s.state()
-	must(t)(f.Mutex("d", time.Second, ann).Acquire(t.Context())) // the watch's timer is now too early
+	acquire(t, f.Mutex("d", time.Second, ann)) // the watch's timer is now too early
 	if took := s.until(free); took < 700*time.Millisecond {
 		t.Errorf("told after %v that the lock is free", took)
 	}
@@ -109,12 +108,12 @@ func TestWatchOfManyYieldsWholeStates(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		s := watch(t, f.Locker, "a", "b", "a")
 		s.state()
-		must(t)(f.Mutex("b", time.Minute, bob).Acquire(t.Context()))
+		acquire(t, f.Mutex("b", time.Minute, bob))
 		states, err, ok := s.next()
 		if err != nil || !ok || len(states) != 3 || states[0].Locked || !states[1].HeldBy(bob.ID) {
 			t.Fatalf("%+v, %v", states, err)
 		}
-		must(t)(f.Mutex("a", time.Minute, ann).Acquire(t.Context()))
+		acquire(t, f.Mutex("a", time.Minute, ann))
 		states, err, ok = s.next()
 		if err != nil || !ok || !states[0].HeldBy(ann.ID) || !states[1].HeldBy(bob.ID) || !states[2].HeldBy(ann.ID) {
 			t.Fatalf("%+v, %v", states, err)
@@ -129,14 +128,14 @@ func TestWatchLooksAfreshWhenTheConnectionComesBack(t *testing.T) {
 	waiting := newFixture(t, server.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr }), core.Options{})
 	direct := newFixture(t, server.Client(t), core.Options{})
 	mutex := direct.Mutex("d", time.Minute, ann)
-	must(t)(mutex.Acquire(t.Context()))
+	acquire(t, mutex)
 	s := watch(t, waiting.Locker, "d")
 	if !s.state().Locked {
 		t.Fatal("not locked at first")
 	}
 	proxy.Refuse(true)
 	proxy.Reset()
-	release(t, mutex, 0) // nobody hears the announcement
+	release(t, mutex) // nobody hears the announcement
 	proxy.Refuse(false)
 	if took := s.until(free); took > 5*time.Second {
 		t.Errorf("told after %v", took)
@@ -147,7 +146,7 @@ func TestWatchSaysThatRedisCannotTellAndGoesOn(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.ContextTimeoutEnabled = true }), core.Options{})
-	must(t)(f.Mutex("d", 200*time.Millisecond, ann).Acquire(t.Context()))
+	acquire(t, f.Mutex("d", 200*time.Millisecond, ann))
 	s := watch(t, f.Locker, "d")
 	s.state()
 	server.Pause()
@@ -229,12 +228,12 @@ func TestDeafSubscriptionIsReplaced(t *testing.T) {
 		}
 	}()
 	mutex := locker.Mutex("d", time.Minute, ann)
-	must(t)(mutex.Acquire(t.Context()))
+	acquire(t, mutex)
 	s := watch(t, locker, "d")
 	s.until(heldBy(ann))
 	proxy.BlackHole(true) // the connection stays, as does one to a server that was stopped
 	addr.Store(server.Addr)
-	release(t, mutex, 0) // nobody hears the announcement
+	release(t, mutex) // nobody hears the announcement
 	if took := s.until(free); took > 6*time.Second {
 		t.Errorf("told after %v", took)
 	}
@@ -253,7 +252,7 @@ func TestRefusedPublishHarmsNoLock(t *testing.T) {
 	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.Username, o.Password = "quiet", "p" }), core.Options{})
 	s := watch(t, f.Locker, "d")
 	s.state()
-	lock := must(t)(f.Mutex("d", 300*time.Millisecond, ann).Acquire(t.Context()))
+	lock := acquire(t, f.Mutex("d", 300*time.Millisecond, ann))
 	if got := f.look(t, "d"); got.Fence != lock.Fence {
 		t.Errorf("%+v", got)
 	}
@@ -269,7 +268,7 @@ func TestAcquireWaitGetsTheLockWhenItIsFree(t *testing.T) {
 	t.Parallel()
 	f := onRedis(t)
 	first := f.Mutex("d", time.Minute, ann)
-	must(t)(first.Acquire(t.Context()))
+	acquire(t, first)
 
 	const waiters = 20
 	got := make(chan error, waiters)
@@ -283,7 +282,7 @@ func TestAcquireWaitGetsTheLockWhenItIsFree(t *testing.T) {
 			got <- err
 		}()
 	}
-	release(t, first, 0)
+	release(t, first)
 	timeout := time.After(20 * time.Second)
 	for range waiters {
 		select {
@@ -300,7 +299,7 @@ func TestAcquireWaitGetsTheLockWhenItIsFree(t *testing.T) {
 func TestAcquireWaitEndsWithItsContextAndNamesTheHolder(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
-	must(t)(f.Mutex("d", time.Minute, ann).Acquire(t.Context()))
+	acquire(t, f.Mutex("d", time.Minute, ann))
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	_, err := f.Mutex("d", time.Minute, bob).AcquireWait(ctx)
@@ -340,7 +339,7 @@ func TestEndWaitsLetsEveryWaiterReturnAtOnce(t *testing.T) {
 			t.Errorf("%+v, %v", states, err)
 		}
 	}
-	must(t)(f.Mutex("d", time.Minute, ann).Acquire(t.Context())) // what is no wait goes on
+	acquire(t, f.Mutex("d", time.Minute, ann)) // what is no wait goes on
 }
 
 func TestAllWaitersShareOneSubscriptionAndLeaveNothingBehind(t *testing.T) {

@@ -59,7 +59,7 @@ type EditLock struct {
 	api *rest.API[echo.Context]
 }
 
-// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	api, err := rest.New(locker, config)

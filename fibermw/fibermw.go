@@ -71,7 +71,7 @@ type EditLock struct {
 	api *rest.API[*fiber.Ctx]
 }
 
-// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	if user := config.User; user != nil {
@@ -165,7 +165,7 @@ func request(c *fiber.Ctx, param string) rest.Request {
 	case !slices.Contains(c.Route().Params, param):
 		r.UIDErr = rest.ErrUnknownParameter
 	case !exact(c):
-		r.UIDErr = core.ErrInvalidUID
+		r.UIDErr = rest.ErrNotOneSegment
 	}
 	return r
 }

@@ -47,7 +47,7 @@ type EditLock struct {
 	api *rest.API[*gin.Context]
 }
 
-// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	api, err := rest.New(locker, config)
@@ -136,7 +136,7 @@ func request(c *gin.Context, param string) rest.Request {
 	escaped, err := rest.PathParameter(c.Request.URL, uid)
 	raw, route := c.Request.URL.RawPath, c.FullPath()
 	if raw != "" && !strings.Contains(route, "*") && strings.Count(raw, "/") < strings.Count(route, "/") {
-		err = core.ErrInvalidUID // gin took an escaped slash for one of the route's
+		err = rest.ErrNotOneSegment // gin took an escaped slash for one of the route's
 	}
 	return rest.FromHTTP(c.Writer, c.Request, uid, escaped, err)
 }

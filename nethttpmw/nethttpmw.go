@@ -48,7 +48,7 @@ type EditLock struct {
 	api *rest.API[*http.Request]
 }
 
-// New returns the lock of an application. The error is core.ErrInvalidOptions if config lacks the User hook
+// New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
 	api, err := rest.New(locker, config)
@@ -168,7 +168,7 @@ func request(w http.ResponseWriter, r *http.Request, param string) rest.Request 
 	}
 	escaped, err := rest.PathParameter(r.URL, uid)
 	if escapedSlash(r) {
-		err = core.ErrInvalidUID
+		err = rest.ErrNotOneSegment
 	}
 	return rest.FromHTTP(w, r, uid, escaped, err)
 }

@@ -92,9 +92,9 @@ func TestReleaseOnSuccessEndsTheHoldWithTheStatus(t *testing.T) {
 			locker, ann := newLocker(t)
 			is := func(want bool) {
 				t.Helper()
-				states, err := locker.Status(context.Background(), "draft")
-				if err != nil || states[0].Locked != want {
-					t.Errorf("locked is %t, want %t (%v)", states[0].Locked, want, err)
+				status, err := locker.Status(context.Background(), "draft")
+				if err != nil || status.Locked != want {
+					t.Errorf("locked is %t, want %t (%v)", status.Locked, want, err)
 				}
 			}
 			if _, err := ann.Acquire(t.Context()); err != nil {

@@ -78,7 +78,7 @@ func releaseAfter(guard func(http.Handler) http.Handler, locker *core.Locker, ha
 		watched := &statusWriter{ResponseWriter: w, status: http.StatusOK}
 		handler.ServeHTTP(watched, r)
 		if held, ok := nethttpmw.Lock(r); ok && watched.status/100 == 2 {
-			_ = locker.Mutex(held.UID, time.Minute, held.User).ReleaseWith(r.Context(), core.ReleaseOptions{Fence: held.Fence})
+			_ = locker.Mutex(held.UID, time.Minute, held.User).Release(r.Context(), core.ReleaseOptions{Fence: held.Fence})
 		}
 	}))
 }

@@ -6,7 +6,7 @@ var browserCases = group{"browsers", []testCase{
 }}
 
 // crossSiteRefused: Sec-Fetch-Site decides where the browser sends it, else Origin against Host.
-func crossSiteRefused(b *bench) {
+func crossSiteRefused(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -38,7 +38,7 @@ func crossSiteRefused(b *bench) {
 	}
 }
 
-func trustedOrigins(b *bench) {
+func trustedOrigins(b *trial) {
 	s := b.serve(func(app *App) { app.TrustedOrigins = []string{"https://admin.example.com"} })
 	ann := s.as("1")
 	at := s.lock("draft")

@@ -18,7 +18,7 @@ var bulkCases = group{"bulk status", []testCase{
 	{"304 tells when the first lock ends", standing, bulkExpires},
 }}
 
-func bulkOrder(b *bench) {
+func bulkOrder(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1", "Ann"), s.as("2")
 	ann.do("POST", s.lock("x")).want(granted(hold{uid: "x", fence: "x"}))
@@ -35,7 +35,7 @@ func bulkOrder(b *bench) {
 	bob.do("GET", s.bulk("uid=x")).want(bulk("5", hold{uid: "x", fence: "x", name: `"Ann"`, canTakeOver: true}.object()))
 }
 
-func bulkLimits(b *bench) {
+func bulkLimits(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	query := func(n int) (query string, objects []string) {
@@ -64,7 +64,7 @@ func bulkLimits(b *bench) {
 	ann.do("GET", s.root()+"s").want(bad(msgBulk))
 }
 
-func bulkRefused(b *bench) {
+func bulkRefused(b *trial) {
 	var asked [][]string
 	s := b.serve(func(app *App) {
 		app.Authorize = func(_ core.User, uids ...string) error {
@@ -88,7 +88,7 @@ func bulkRefused(b *bench) {
 	}
 }
 
-func bulkTag(b *bench) {
+func bulkTag(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	target := s.bulk("uid=x&uid=y")
@@ -108,7 +108,7 @@ func bulkTag(b *bench) {
 }
 
 // bulkExpires: the contract's "as above", for a list: the first end is what a list page waits for.
-func bulkExpires(b *bench) {
+func bulkExpires(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("x")).want(granted(hold{uid: "x", fence: "x"}))

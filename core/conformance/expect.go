@@ -32,7 +32,7 @@ var (
 )
 
 // match compares got with a block and remembers what its new names stand for.
-func (b *bench) match(pattern, got string) error {
+func (b *trial) match(pattern, got string) error {
 	if plain := b.known(pattern); !placeholder.MatchString(plain) {
 		if plain != got {
 			return fmt.Errorf("got\n%s\nwant\n%s", indent(got), indent(plain))
@@ -91,7 +91,7 @@ func (b *bench) match(pattern, got string) error {
 
 // checkTime compares a time with its placeholder. On a clock that goes, it may have moved by what has
 // passed since the case began.
-func (b *bench) checkTime(holder, value string) error {
+func (b *trial) checkTime(holder, value string) error {
 	number := strings.TrimSuffix(holder[2:len(holder)-1], "s")
 	want, err := strconv.ParseInt(number, 10, 64)
 	if err != nil {
@@ -120,7 +120,7 @@ func (b *bench) checkTime(holder, value string) error {
 }
 
 // known is the pattern with what is already known filled in.
-func (b *bench) known(pattern string) string {
+func (b *trial) known(pattern string) string {
 	return placeholder.ReplaceAllStringFunc(pattern, func(holder string) string {
 		if value, ok := b.names[holder]; ok {
 			return value
@@ -130,7 +130,7 @@ func (b *bench) known(pattern string) string {
 }
 
 // fence is the number that a name stands for.
-func (b *bench) fence(name string) int64 {
+func (b *trial) fence(name string) int64 {
 	b.Helper()
 	fence, err := strconv.ParseInt(b.names["<"+name+">"], 10, 64)
 	if err != nil {
@@ -140,7 +140,7 @@ func (b *bench) fence(name string) int64 {
 }
 
 // grew demands that each fence is larger than the one before it.
-func (b *bench) grew(names ...string) {
+func (b *trial) grew(names ...string) {
 	b.Helper()
 	for i := range len(names) - 1 {
 		if old, new := b.fence(names[i]), b.fence(names[i+1]); new <= old {
@@ -150,7 +150,7 @@ func (b *bench) grew(names ...string) {
 }
 
 // differ demands that two entity tags are not the same.
-func (b *bench) differ(one, other string) {
+func (b *trial) differ(one, other string) {
 	b.Helper()
 	if tag := b.names["<tag "+one+">"]; tag == b.names["<tag "+other+">"] {
 		b.Fatalf("entity tags %s and %s are both %s", one, other, tag)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-func testBench(standing bool, passed time.Duration) *bench {
-	b := &bench{store: &store{}, began: time.Now().Add(-passed), names: map[string]string{"<old>": "7", "<tag t>": `W/"x"`}}
+func testBench(standing bool, passed time.Duration) *trial {
+	b := &trial{store: &store{}, began: time.Now().Add(-passed), names: map[string]string{"<old>": "7", "<tag t>": `W/"x"`}}
 	if standing {
 		b.store.clock = &clock{}
 	}

@@ -24,7 +24,7 @@ var fenceCases = group{"fences", []testCase{
 	{"what is no If-Match is 400", everywhere, badMatches},
 }}
 
-func fenceAcrossRelease(b *bench) {
+func fenceAcrossRelease(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -36,7 +36,7 @@ func fenceAcrossRelease(b *bench) {
 	}
 }
 
-func fenceAcrossExpiry(b *bench) {
+func fenceAcrossExpiry(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -53,7 +53,7 @@ func fenceAcrossExpiry(b *bench) {
 }
 
 // fenceGrows: on a clock that stands still, too.
-func fenceGrows(b *bench) {
+func fenceGrows(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -68,7 +68,7 @@ func fenceGrows(b *bench) {
 }
 
 // fenceRetention is 24 hours from the end of the hold.
-func fenceRetention(b *bench) {
+func fenceRetention(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -84,7 +84,7 @@ func fenceRetention(b *bench) {
 	b.grew("f", "f2")
 }
 
-func matchRenews(b *bench) {
+func matchRenews(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -95,7 +95,7 @@ func matchRenews(b *bench) {
 	ann.do("POST", at, ifMatch(b.fence("f")), session("tab-2")).want(granted(hold{sessions: 1}))
 }
 
-func matchResumes(b *bench) {
+func matchResumes(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -104,7 +104,7 @@ func matchResumes(b *bench) {
 	ann.do("POST", at, ifMatch(b.fence("f")), session("tab")).want(granted(hold{sessions: 1}))
 }
 
-func matchLocked(b *bench) {
+func matchLocked(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -117,7 +117,7 @@ func matchLocked(b *bench) {
 }
 
 // matchMoved: and a 412 changes nothing.
-func matchMoved(b *bench) {
+func matchMoved(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -136,7 +136,7 @@ func matchMoved(b *bench) {
 	b.grew("f", "f2", "f3")
 }
 
-func matchForgotten(b *bench) {
+func matchForgotten(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -147,7 +147,7 @@ func matchForgotten(b *bench) {
 	ann.do("POST", at, ifMatch(1)).want(forgotten)
 }
 
-func badMatches(b *bench) {
+func badMatches(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")

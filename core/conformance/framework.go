@@ -15,7 +15,7 @@ var frameworkCases = group{"framework", []testCase{
 	{"unmatched paths are the application's own", everywhere, unmatched},
 }}
 
-func largeBody(b *bench) {
+func largeBody(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -31,7 +31,7 @@ func largeBody(b *bench) {
 
 // valuesOutlive: what hooks, events and handlers were given stays what it was when the connection has
 // carried other requests. Frameworks that reuse a request's memory make it something else.
-func valuesOutlive(b *bench) {
+func valuesOutlive(b *trial) {
 	type question struct {
 		uid  string
 		user core.User
@@ -83,7 +83,7 @@ func valuesOutlive(b *bench) {
 		uid, _, _ := name(i)
 		uids = append(uids, uid)
 	}
-	states, err := s.app.Locker.Status(b.Context(), uids...)
+	states, err := s.app.Locker.Statuses(b.Context(), uids...)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func valuesOutlive(b *bench) {
 }
 
 // extractedOutlives: an extractor may well return a part of the request's memory.
-func extractedOutlives(b *bench) {
+func extractedOutlives(b *trial) {
 	s := b.serve()
 	client := s.anonymous()
 	const resources = 50
@@ -121,7 +121,7 @@ func extractedOutlives(b *bench) {
 
 // methodOverride: a POST that is meant as a PUT needs the lock like one, and one that is meant as a GET
 // is one.
-func methodOverride(b *bench) {
+func methodOverride(b *trial) {
 	s := b.serve(func(app *App) { app.MethodOverride = true })
 	ann, bob := s.as("1"), s.as("2")
 	at := s.base() + "/drafts/draft"
@@ -142,7 +142,7 @@ func methodOverride(b *bench) {
 }
 
 // unmatched: registering the lock routes takes no other path away.
-func unmatched(b *bench) {
+func unmatched(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	for _, target := range []string{"/", "/api", "/api/", "/api/locksmith", "/api/lockss", "/elsewhere"} {

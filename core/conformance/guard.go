@@ -30,7 +30,7 @@ var guardCases = group{"guard", []testCase{
 var unsafeMethods = []string{"POST", "PUT", "PATCH", "DELETE", "PURGE"}
 
 // guardTable is the table of the contract's section "Guard", for every method.
-func guardTable(b *bench) {
+func guardTable(b *trial) {
 	s := b.serve()
 	ann, bob, none := s.as("1"), s.as("2"), s.anonymous()
 	at := s.base() + "/drafts/draft"
@@ -56,7 +56,7 @@ func guardTable(b *bench) {
 }
 
 // safeMethods pass whoever asks, whatever is wrong, and whether Redis answers or not.
-func safeMethods(b *bench) {
+func safeMethods(b *trial) {
 	for _, s := range []*site{b.serve(), b.down(refuseAll)} {
 		for _, c := range []*client{s.as("1"), s.anonymous()} {
 			for _, method := range []string{"GET", "HEAD", "OPTIONS", "TRACE"} {
@@ -70,7 +70,7 @@ func safeMethods(b *bench) {
 	}
 }
 
-func preflight(b *bench) {
+func preflight(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -81,7 +81,7 @@ func preflight(b *bench) {
 }
 
 // oneDocument: the bodies are compared to the last byte, and the connection is read to its end.
-func oneDocument(b *bench) {
+func oneDocument(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -102,7 +102,7 @@ func oneDocument(b *bench) {
 	s.ranTimes(0)
 }
 
-func middleParameter(b *bench) {
+func middleParameter(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("a%3Ab")).want(granted(hold{uid: "a:b"}))
@@ -118,7 +118,7 @@ func middleParameter(b *bench) {
 }
 
 // slipsPast: whether a router takes the longer path for the same route or for none, the lock decides.
-func slipsPast(b *bench) {
+func slipsPast(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -147,7 +147,7 @@ func slipsPast(b *bench) {
 }
 
 // unknownParameter: a fault of the set-up closes the route and never opens it.
-func unknownParameter(b *bench) {
+func unknownParameter(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -156,7 +156,7 @@ func unknownParameter(b *bench) {
 	s.ranTimes(0)
 }
 
-func accessor(b *bench) {
+func accessor(b *trial) {
 	s := b.serve()
 	ann := s.as("1", "Ann")
 	at := s.base() + "/drafts/draft"
@@ -176,7 +176,7 @@ func accessor(b *bench) {
 }
 
 // addsNothing compares a guarded answer with an unguarded one of the same handler.
-func addsNothing(b *bench) {
+func addsNothing(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -191,7 +191,7 @@ func addsNothing(b *bench) {
 	}
 }
 
-func anyTab(b *bench) {
+func anyTab(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.base() + "/drafts/draft"
@@ -206,7 +206,7 @@ func anyTab(b *bench) {
 	s.as("1").do("PUT", at).passed(ran("PUT", hold{renewed: true, sessions: 1}, "")) // another device
 }
 
-func skip(b *bench) {
+func skip(b *trial) {
 	s := b.serve()
 	ann, none := s.as("1"), s.anonymous()
 	at := s.base() + "/skipping/draft"
@@ -221,7 +221,7 @@ func skip(b *bench) {
 }
 
 // extractor: what it returns is no part of a path, so it is not decoded.
-func extractor(b *bench) {
+func extractor(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("a:b")).want(granted(hold{uid: "a:b"}))
@@ -240,7 +240,7 @@ func extractor(b *bench) {
 	ann.do("PUT", s.base()+"/extracted/%20", "X-Resource: a:b").passed(ran("PUT", hold{uid: "a:b", renewed: true}, ""))
 }
 
-func guardFence(b *bench) {
+func guardFence(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.base() + "/drafts/draft"
@@ -266,7 +266,7 @@ func guardFence(b *bench) {
 	b.grew("f", "f2", "f3")
 }
 
-func badGuardHeaders(b *bench) {
+func badGuardHeaders(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft"), session("tab")).want(granted(hold{sessions: 1}))

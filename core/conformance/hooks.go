@@ -14,7 +14,7 @@ var hookCases = group{"hooks", []testCase{
 	{"Error rewrites a refusal", everywhere, rewriteRefusal},
 }}
 
-func authorize(b *bench) {
+func authorize(b *trial) {
 	var asked int
 	s := b.serve(func(app *App) {
 		app.TakeOver = everyoneMay
@@ -49,7 +49,7 @@ func authorize(b *bench) {
 	ann.do("POST", s.lock("draft")).want(granted(hold{fence: "f2"}))
 }
 
-func reveal(b *bench) {
+func reveal(b *trial) {
 	var shown []core.Status
 	s := b.serve(func(app *App) {
 		app.TakeOver = everyoneMay
@@ -87,7 +87,7 @@ func reveal(b *bench) {
 
 // rewriteRefusal: the application's format replaces every part of a refusal, and why it was refused is an
 // error that can be matched.
-func rewriteRefusal(b *bench) {
+func rewriteRefusal(b *trial) {
 	s := b.serve(func(app *App) {
 		app.Authorize = func(_ core.User, uids ...string) error {
 			if uids[0] == "secret" {
@@ -102,7 +102,7 @@ func rewriteRefusal(b *bench) {
 			why := "other"
 			for err, name := range map[error]string{
 				core.ErrResourceLocked: "locked", core.ErrNotHeld: "not held", core.ErrSessionEnded: "ended", core.ErrHoldLost: "lost",
-				core.ErrInvalidUID: "uid", core.ErrUnavailable: "unavailable", errSecret: "secret",
+				core.ErrInvalid: "invalid", core.ErrUnavailable: "unavailable", errSecret: "secret",
 			} {
 				if errors.Is(r.Err, err) {
 					why = name
@@ -125,12 +125,12 @@ func rewriteRefusal(b *bench) {
 	ann.do("DELETE", at, session("tab")).want(noContent)
 	ann.do("POST", at, session("tab")).want(problem("Gone", "ended"))
 	ann.do("POST", at, ifMatch(1)).want(problem("Precondition Failed", "lost"))
-	ann.do("POST", s.lock("%20")).want(problem("Bad Request", "uid"))
-	ann.do("PUT", s.base()+"/drafts/%20").want(problem("Bad Request", "uid"))
+	ann.do("POST", s.lock("%20")).want(problem("Bad Request", "invalid"))
+	ann.do("PUT", s.base()+"/drafts/%20").want(problem("Bad Request", "invalid"))
 	ann.do("POST", s.lock("secret")).want(problem("Forbidden", "secret"))
 	ann.do("PUT", s.lock("draft")).want(problem("Method Not Allowed", "other"))
-	ann.do("HEAD", s.lock("%20")).want(problem("Bad Request", "uid"))
-	s.anonymous().do("GET", at).want(problem("Unauthorized", "other"))
+	ann.do("HEAD", s.lock("%20")).want(problem("Bad Request", "invalid"))
+	s.anonymous().do("GET", at).want(problem("Unauthorized", "invalid"))
 	ann.do("GET", at, "If-None-Match: *").want(notModified("a", 60000)) // no refusal
 	s.ranTimes(0)
 }

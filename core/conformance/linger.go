@@ -22,7 +22,7 @@ var lingerCases = group{"linger", []testCase{
 }}
 
 // reload: the page unloads, and its successor acquires the lock before anybody saw it free.
-func reload(b *bench) {
+func reload(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -36,7 +36,7 @@ func reload(b *bench) {
 	bob.do("POST", at).want(inUse(hold{}))
 }
 
-func lingerEnds(b *bench) {
+func lingerEnds(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -51,7 +51,7 @@ func lingerEnds(b *bench) {
 	b.grew("f", "f2")
 }
 
-func lingerOfNothing(b *bench) {
+func lingerOfNothing(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -73,7 +73,7 @@ func lingerOfNothing(b *bench) {
 	bob.do("GET", at).want(status(free("draft", "f2"), "c"))
 }
 
-func lingerRepeated(b *bench) {
+func lingerRepeated(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	for _, named := range []bool{true, false} {
@@ -95,7 +95,7 @@ func lingerRepeated(b *bench) {
 	}
 }
 
-func lingerAndStranger(b *bench) {
+func lingerAndStranger(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -107,7 +107,7 @@ func lingerAndStranger(b *bench) {
 	bob.do("POST", at).want(inUse(hold{left: 9000}))
 }
 
-func lingerEnded(b *bench) {
+func lingerEnded(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -121,7 +121,7 @@ func lingerEnded(b *bench) {
 	ann.do("GET", at).want(status(free("draft", "f"), "a"))
 }
 
-func lingerOfAll(b *bench) {
+func lingerOfAll(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -132,7 +132,7 @@ func lingerOfAll(b *bench) {
 	bob.do("GET", at).want(status(hold{left: 4000}.object(), "a"))
 }
 
-func lingerBesideTab(b *bench) {
+func lingerBesideTab(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -142,7 +142,7 @@ func lingerBesideTab(b *bench) {
 	bob.do("GET", at).want(status(hold{sessions: 1}.object(), "a"))
 }
 
-func lingerCap(b *bench) {
+func lingerCap(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	for i, value := range []string{"10", "11", "86400", "99999999999999999999"} {
@@ -154,7 +154,7 @@ func lingerCap(b *bench) {
 }
 
 // lingerNotRenewed: while it lasts the user still holds the lock, so the guard lets an edit pass.
-func lingerNotRenewed(b *bench) {
+func lingerNotRenewed(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -167,7 +167,7 @@ func lingerNotRenewed(b *bench) {
 	ann.do("GET", at).want(status(hold{mine: true, held: 2000, left: 2000}.object(), "a"))
 }
 
-func badLingers(b *bench) {
+func badLingers(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")

@@ -13,7 +13,7 @@ var optionCases = group{"guard options", []testCase{
 	{"fail open: while Redis answers, the lock decides", everywhere, failsOpenOnlyThen},
 }}
 
-func acquiresIfFree(b *bench) {
+func acquiresIfFree(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.base() + "/auto/draft"
@@ -32,7 +32,7 @@ func acquiresIfFree(b *bench) {
 	ann.do("PUT", s.base()+"/drafts/draft").want(notYours)
 }
 
-func acquiresUnderFence(b *bench) {
+func acquiresUnderFence(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.base() + "/auto/draft"
@@ -51,7 +51,7 @@ func acquiresUnderFence(b *bench) {
 }
 
 // acquiresNotForEnded: the lock stays free. Of the guard's answers, the one for a lock that nobody holds fits.
-func acquiresNotForEnded(b *bench) {
+func acquiresNotForEnded(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.base() + "/auto/draft"
@@ -63,7 +63,7 @@ func acquiresNotForEnded(b *bench) {
 	ann.do("GET", s.lock("draft")).want(status(free("draft", "f"), "a"))
 }
 
-func requiresFence(b *bench) {
+func requiresFence(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.base() + "/strict/draft"
@@ -77,7 +77,7 @@ func requiresFence(b *bench) {
 }
 
 // failsOpenOnlyThen: what happens when Redis cannot answer is in outage.go.
-func failsOpenOnlyThen(b *bench) {
+func failsOpenOnlyThen(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.base() + "/open/draft"
@@ -101,7 +101,7 @@ var renewalCases = group{"renewal by a guard", []testCase{
 	{"is left out where it is switched off", standing, renewsNot},
 }}
 
-func renewsAfterThird(b *bench) {
+func renewsAfterThird(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -121,7 +121,7 @@ func renewsAfterThird(b *bench) {
 	ann.do("GET", at).want(status(hold{mine: true, held: 129000}.object(), "a"))
 }
 
-func renewsNamed(b *bench) {
+func renewsNamed(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -135,7 +135,7 @@ func renewsNamed(b *bench) {
 	ann.do("GET", at).want(status(hold{mine: true, sessions: 1, held: 30000, left: 40000}.object(), "a"))
 }
 
-func renewsLatest(b *bench) {
+func renewsLatest(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	for _, headers := range [][]string{{}, {session("unknown")}} {
@@ -152,7 +152,7 @@ func renewsLatest(b *bench) {
 	}
 }
 
-func renewsNothingElse(b *bench) {
+func renewsNothingElse(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -169,7 +169,7 @@ func renewsNothingElse(b *bench) {
 	ann.do("GET", at).want(status(free("draft", "f"), "b"))
 }
 
-func renewsNot(b *bench) {
+func renewsNot(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")

@@ -22,7 +22,7 @@ var orderCases = group{"order of refusals", []testCase{
 func nobodyMay(core.User, ...string) error { return errors.New("not for you") }
 
 // down is the application on a Redis that has ended, and that it does not wait for.
-func (b *bench) down(change ...func(*App)) *site {
+func (b *trial) down(change ...func(*App)) *site {
 	b.Helper()
 	return b.serveOn(b.backend.gone(b.T), core.Options{Timeout: 20 * time.Millisecond}, change...)
 }
@@ -31,7 +31,7 @@ func refuseAll(app *App) { app.Authorize = nobodyMay }
 
 const elsewhere = "Sec-Fetch-Site: cross-site"
 
-func orderOfPost(b *bench) {
+func orderOfPost(b *trial) {
 	closed, down := b.down(refuseAll), b.down()
 	none, ann := closed.anonymous(), closed.as("1")
 	all := []string{elsewhere, "Lock-Session: a b", `If-Match: x`}
@@ -56,7 +56,7 @@ func orderOfPost(b *bench) {
 	bob.do("POST", s.lock("other"), ifMatch(1), session("tab")).want(forgotten)
 }
 
-func orderOfTakeover(b *bench) {
+func orderOfTakeover(b *trial) {
 	closed, down := b.down(refuseAll), b.down()
 	none, ann := closed.anonymous(), closed.as("1")
 	large := fenceBody(1) + strings.Repeat(" ", 5000)
@@ -83,7 +83,7 @@ func orderOfTakeover(b *bench) {
 }
 
 // orderOfDelete: Authorize has no say in it.
-func orderOfDelete(b *bench) {
+func orderOfDelete(b *trial) {
 	down := b.down(refuseAll)
 	none, ann := down.anonymous(), down.as("1")
 	all := []string{elsewhere, "Lock-Session: a b", "Lock-Linger: x"}
@@ -95,7 +95,7 @@ func orderOfDelete(b *bench) {
 	ann.do("DELETE", down.lock("draft")).want(unavailable)
 }
 
-func orderOfGet(b *bench) {
+func orderOfGet(b *trial) {
 	closed, down := b.down(refuseAll), b.down()
 	none, ann := closed.anonymous(), closed.as("1")
 	for _, method := range []string{"GET", "HEAD"} {
@@ -110,7 +110,7 @@ func orderOfGet(b *bench) {
 	}
 }
 
-func orderOfGuard(b *bench) {
+func orderOfGuard(b *trial) {
 	closed, down := b.down(refuseAll), b.down()
 	none, ann := closed.anonymous(), closed.as("1")
 	for _, path := range []string{"/drafts/", "/auto/", "/still/", "/open/"} {

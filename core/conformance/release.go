@@ -25,7 +25,7 @@ var releaseCases = group{"release on success", []testCase{
 
 func publish(s *site, uid string) string { return s.base() + "/drafts/" + uid + "/publish" }
 
-func releasesOnSuccess(b *bench) {
+func releasesOnSuccess(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -50,7 +50,7 @@ func releasesOnSuccess(b *bench) {
 	}
 }
 
-func keepsOtherwise(b *bench) {
+func keepsOtherwise(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft"), session("tab")).want(granted(hold{sessions: 1}))
@@ -63,7 +63,7 @@ func keepsOtherwise(b *bench) {
 	ann.do("POST", s.lock("draft"), session("tab")).want(granted(hold{renewed: true, sessions: 1}))
 }
 
-func successOfNothing(b *bench) {
+func successOfNothing(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -73,7 +73,7 @@ func successOfNothing(b *bench) {
 
 // keepsOnError: the error becomes an answer after the guard has returned, and the guard must not take it
 // for a success before.
-func keepsOnError(b *bench) {
+func keepsOnError(b *trial) {
 	b.needs(HandlerErrors)
 	s := b.serve()
 	ann := s.as("1")
@@ -89,7 +89,7 @@ func keepsOnError(b *bench) {
 }
 
 // keepsOnPanic: whether the framework makes an error of it or closes the connection.
-func keepsOnPanic(b *bench) {
+func keepsOnPanic(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -105,7 +105,7 @@ func keepsOnPanic(b *bench) {
 }
 
 // keepsLaterHold: while the handler took its time the user lost the lock and got it back, under a new fence.
-func keepsLaterHold(b *bench) {
+func keepsLaterHold(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	slow, ann, bob := s.as("1"), s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -119,7 +119,7 @@ func keepsLaterHold(b *bench) {
 	ann.do("PUT", s.base()+"/drafts/draft").answered(200)
 }
 
-func keepsAnothersHold(b *bench) {
+func keepsAnothersHold(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	slow, ann, bob := s.as("1"), s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -135,7 +135,7 @@ func keepsAnothersHold(b *bench) {
 var flushedAnswers = []string{"200", "201", "204", "0"}
 
 // releasesBeforeItAnswers: the new hold is no renewal, so the old one had ended; and it outlives the handler.
-func releasesBeforeItAnswers(b *bench) {
+func releasesBeforeItAnswers(b *trial) {
 	b.needs(Flushes)
 	s := b.serve()
 	publisher, ann, bob := s.as("1"), s.as("1"), s.as("2")
@@ -151,7 +151,7 @@ func releasesBeforeItAnswers(b *bench) {
 	}
 }
 
-func releasesForOthers(b *bench) {
+func releasesForOthers(b *trial) {
 	s := b.serve()
 	publisher, bob := s.as("1"), s.as("2")
 	for i := range 20 {
@@ -177,7 +177,7 @@ func releasesForOthers(b *bench) {
 	}
 }
 
-func keepsThoughFlushed(b *bench) {
+func keepsThoughFlushed(b *trial) {
 	b.needs(Flushes)
 	s := b.serve()
 	publisher, ann := s.as("1"), s.as("1")
@@ -192,7 +192,7 @@ func keepsThoughFlushed(b *bench) {
 }
 
 // releasesBeforeHTTP2Answers: all requests go over one connection, which does not make one wait for another.
-func releasesBeforeHTTP2Answers(b *bench) {
+func releasesBeforeHTTP2Answers(b *trial) {
 	b.needs(Flushes)
 	b.needs(HTTP2)
 	s := b.serve()

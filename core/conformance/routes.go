@@ -13,28 +13,28 @@ var routeCases = group{"lock routes", []testCase{
 	{"another method is 405 with Allow", everywhere, otherMethods},
 	{"a method that nobody knows changes nothing", everywhere, unknownMethods},
 	{"both slash forms, no redirect", everywhere, slashForms},
-	{"below a group", everywhere, func(b *bench) {
+	{"below a group", everywhere, func(b *trial) {
 		allRoutes(b.serve(func(app *App) { app.Prefix = "/v1" }))
 	}},
-	{"below a mount", everywhere, func(b *bench) {
+	{"below a mount", everywhere, func(b *trial) {
 		allRoutes(b.serve(func(app *App) { app.Mount = "/mounted" }))
 	}},
-	{"below a group in a mount", everywhere, func(b *bench) {
+	{"below a group in a mount", everywhere, func(b *trial) {
 		allRoutes(b.serve(func(app *App) { app.Mount, app.Prefix = "/mounted", "/v1" }))
 	}},
-	{"under a path of the application's own", everywhere, func(b *bench) {
+	{"under a path of the application's own", everywhere, func(b *trial) {
 		s := b.serve(func(app *App) { app.Path = "/edit/lock" })
 		allRoutes(s)
 		s.as("1").do("GET", "/api/lock/draft/").refused()
 		s.as("1").do("GET", "/edit/locks/?uid=draft").want(bulk("own path", free("draft", "f2")))
 	}},
-	{"without hooks, error handler and other middleware", everywhere, func(b *bench) {
+	{"without hooks, error handler and other middleware", everywhere, func(b *trial) {
 		allRoutes(b.serve(func(app *App) { app.OnError, app.Observe, app.TTL = nil, nil, 0 })) // a minute by default
 	}},
 }}
 
 // acquireToRelease is the life of a lock, and what others see of it.
-func acquireToRelease(b *bench) {
+func acquireToRelease(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1", "Ann"), s.as("2")
 	at := s.lock("draft")
@@ -52,11 +52,11 @@ func acquireToRelease(b *bench) {
 }
 
 // oneWins: and everybody else is told who.
-func oneWins(b *bench) {
+func oneWins(b *trial) {
 	s := b.serve()
 	var wait []func() *answer
 	for i := range 20 {
-		wait = append(wait, s.as(fmt.Sprint(i)).begin(request{method: http.MethodPost, target: s.lock("draft")}))
+		wait = append(wait, s.as(fmt.Sprint(i+1)).begin(request{method: http.MethodPost, target: s.lock("draft")}))
 	}
 	var lost []*answer
 	winner := ""
@@ -67,9 +67,9 @@ func oneWins(b *bench) {
 			continue
 		}
 		if winner != "" {
-			b.Fatalf("users %s and %d have acquired the lock", winner, i)
+			b.Fatalf("users %s and %d have acquired the lock", winner, i+1)
 		}
-		winner = fmt.Sprint(i)
+		winner = fmt.Sprint(i + 1)
 		got.want(granted(hold{user: winner}))
 	}
 	for _, got := range lost {
@@ -99,7 +99,7 @@ func allRoutes(s *site) {
 }
 
 // headIsGet compares the two: the same status and headers, Content-Length included, and no body.
-func headIsGet(b *bench) {
+func headIsGet(b *trial) {
 	s := b.serve()
 	ann := s.as("1", "Ann")
 	same := func(c *client, target, block string) {
@@ -120,7 +120,7 @@ func headIsGet(b *bench) {
 }
 
 // otherMethods are refused before anybody is asked who the caller is.
-func otherMethods(b *bench) {
+func otherMethods(b *trial) {
 	s := b.serve()
 	client := s.anonymous()
 	for _, route := range []struct{ target, allow string }{
@@ -139,7 +139,7 @@ func otherMethods(b *bench) {
 }
 
 // unknownMethods: a router may answer by itself for a method that it was never told, but never do anything.
-func unknownMethods(b *bench) {
+func unknownMethods(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -154,7 +154,7 @@ func unknownMethods(b *bench) {
 }
 
 // slashForms: each route answers with and without the trailing slash, itself.
-func slashForms(b *bench) {
+func slashForms(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	for _, slash := range []string{"", "/"} {

@@ -24,7 +24,7 @@ type group struct {
 type testCase struct {
 	name string
 	on   where
-	run  func(b *bench)
+	run  func(b *trial)
 }
 
 // Run exercises an adapter with every case of the contract: once against the embedded server and once
@@ -67,7 +67,7 @@ func runGroups(t *testing.T, adapter Adapter, backend backend, groups []group) {
 				}
 				t.Run(c.name, func(t *testing.T) {
 					t.Parallel()
-					c.run(&bench{
+					c.run(&trial{
 						T: t, adapter: adapter, backend: backend, store: backend.open(t),
 						began: time.Now(), names: make(map[string]string),
 					})

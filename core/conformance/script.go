@@ -6,7 +6,7 @@ var scriptCases = group{"the browser's module", []testCase{
 	{"is served with an entity tag, to everybody", everywhere, serveScript},
 }}
 
-func serveScript(b *bench) {
+func serveScript(b *trial) {
 	s := b.serve(func(app *App) { app.Script = "/assets/editlock.js" })
 	at := s.base() + s.app.Script
 	cached := "Cache-Control: no-cache\n"

@@ -24,7 +24,7 @@ var sessionCases = group{"sessions", []testCase{
 	{"what is no session is 400", everywhere, badSessions},
 }}
 
-func twoTabs(b *bench) {
+func twoTabs(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -42,7 +42,7 @@ func twoTabs(b *bench) {
 	b.grew("f", "f2")
 }
 
-func unnamedClaim(b *bench) {
+func unnamedClaim(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -53,7 +53,7 @@ func unnamedClaim(b *bench) {
 	ann.do("POST", at).want(granted(hold{renewed: true}))
 }
 
-func endedSession(b *bench) {
+func endedSession(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -66,7 +66,7 @@ func endedSession(b *bench) {
 	ann.do("POST", at, session("tab-2")).want(granted(hold{sessions: 1, renewed: true}))
 }
 
-func endedElsewhere(b *bench) {
+func endedElsewhere(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -83,7 +83,7 @@ func endedElsewhere(b *bench) {
 }
 
 // overtaken: the page closes while its first POST is still under way.
-func overtaken(b *bench) {
+func overtaken(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("DELETE", s.lock("draft"), session("tab")).want(noContent)
@@ -97,7 +97,7 @@ func overtaken(b *bench) {
 	ann.do("POST", s.lock("other"), session("tab")).want(ended)
 }
 
-func sessionsOfUsers(b *bench) {
+func sessionsOfUsers(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -110,7 +110,7 @@ func sessionsOfUsers(b *bench) {
 	ann.do("POST", s.lock("other"), session("tab")).want(granted(hold{uid: "other", sessions: 1, fence: "o"}))
 }
 
-func plainRelease(b *bench) {
+func plainRelease(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -125,7 +125,7 @@ func plainRelease(b *bench) {
 }
 
 // manySessions: the 33rd makes the one that ends first go, which is not ended by that.
-func manySessions(b *bench) {
+func manySessions(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -143,7 +143,7 @@ func manySessions(b *bench) {
 	ann.do("POST", at, name(0)).want(granted(hold{sessions: 1}))
 }
 
-func endedMemory(b *bench) {
+func endedMemory(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -155,7 +155,7 @@ func endedMemory(b *bench) {
 	ann.do("POST", at, session("tab")).want(granted(hold{sessions: 1}))
 }
 
-func manyEnded(b *bench) {
+func manyEnded(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -170,7 +170,7 @@ func manyEnded(b *bench) {
 	ann.do("POST", at, name(0)).want(granted(hold{sessions: 1}))
 }
 
-func deadTab(b *bench) {
+func deadTab(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -184,7 +184,7 @@ func deadTab(b *bench) {
 	b.grew("f", "f2")
 }
 
-func badSessions(b *bench) {
+func badSessions(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann := s.as("1")
 	most := strings.Repeat("aZ09-_xy", 8)

@@ -10,7 +10,7 @@ import (
 
 var statusCases = group{"status", []testCase{
 	{"free, mine, another's and remembered", everywhere, statusObjects},
-	{"durations are rounded up", standing, roundedUp},
+	{"the time left is rounded up", standing, roundedUp},
 	{"an entity tag differs from caller to caller", everywhere, tagPerCaller},
 	{"an entity tag is not changed by renewal, sessions or time", standing, tagKept},
 	{"an entity tag changes with what can be seen", everywhere, tagChanged},
@@ -19,7 +19,7 @@ var statusCases = group{"status", []testCase{
 	{"Prefer without something to wait for is answered at once", everywhere, preferAtOnce},
 }}
 
-func statusObjects(b *bench) {
+func statusObjects(b *trial) {
 	s := b.serve(func(app *App) {
 		app.TakeOver = func(user core.User, _ core.Status) bool { return isUser(user, "3") }
 	})
@@ -41,14 +41,15 @@ func statusObjects(b *bench) {
 	ann.do("GET", at).want(status(hold{user: `"2"`, fence: "f2"}.object(), "his"))
 }
 
-// roundedUp: a lock never looks free before it is.
-func roundedUp(b *bench) {
+// roundedUp: a lock never looks free before it is. Of Redis's clock whole milliseconds count, and what is left of
+// the lock is whole milliseconds too.
+func roundedUp(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
 	ann.do("POST", at).want(granted(hold{}))
 	b.pass(18662*time.Millisecond + time.Microsecond)
-	bob.do("GET", at).want(status(hold{held: 18663, left: 41338}.object(), "a"))
+	bob.do("GET", at).want(status(hold{held: 18662, left: 41338}.object(), "a"))
 	bob.do("POST", at).want(inUse(hold{left: 41338})) // Retry-After: 42
 	bob.do("PUT", s.base()+"/drafts/draft").want(inUse(hold{left: 41338}))
 	b.pass(41337 * time.Millisecond)
@@ -58,7 +59,7 @@ func roundedUp(b *bench) {
 	b.grew("f", "f2")
 }
 
-func tagPerCaller(b *bench) {
+func tagPerCaller(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -71,7 +72,7 @@ func tagPerCaller(b *bench) {
 	s.as("1").do("GET", at).want(status(hold{mine: true}.object(), "ann"))
 }
 
-func tagKept(b *bench) {
+func tagKept(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -83,7 +84,7 @@ func tagKept(b *bench) {
 	ann.do("GET", at).want(status(hold{mine: true, sessions: 2, held: 20000}.object(), "a"))
 }
 
-func tagChanged(b *bench) {
+func tagChanged(b *trial) {
 	s := b.serve(func(app *App) {
 		app.TakeOver = func(_ core.User, held core.Status) bool { return held.User.Name == "Anna" }
 	})
@@ -116,7 +117,7 @@ func tagChanged(b *bench) {
 	b.differ("other", "free")
 }
 
-func noneMatch(b *bench) {
+func noneMatch(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -143,7 +144,7 @@ func noneMatch(b *bench) {
 	ann.do("POST", at, "If-None-Match: *").want(granted(hold{renewed: true}))
 }
 
-func notModifiedExpires(b *bench) {
+func notModifiedExpires(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -157,7 +158,7 @@ func notModifiedExpires(b *bench) {
 }
 
 // preferAtOnce: without If-None-Match, or with one that no longer matches, there is nothing to wait for.
-func preferAtOnce(b *bench) {
+func preferAtOnce(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	began := time.Now()

@@ -27,7 +27,7 @@ var takeoverCases = group{"takeover", []testCase{
 	{"a body may come in chunks", everywhere, chunkedBody},
 }}
 
-func taken(b *bench) {
+func taken(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2", "Bob")
 	at := s.lock("draft")
@@ -47,7 +47,7 @@ func taken(b *bench) {
 		want(granted(hold{user: "2", fence: "f2", sessions: 1, renewed: true}))
 }
 
-func losersSessions(b *bench) {
+func losersSessions(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -61,7 +61,7 @@ func losersSessions(b *bench) {
 	ann.do("POST", at, ifMatch(b.fence("f")), session("tab-1")).want(moved("f2"))
 }
 
-func takeoverPolicy(b *bench) {
+func takeoverPolicy(b *trial) {
 	type question struct {
 		user core.User
 		held core.Status
@@ -98,7 +98,7 @@ func takeoverPolicy(b *bench) {
 
 func isUser(user core.User, id string) bool { return kindOf(user.ID) == id }
 
-func takeoverConflict(b *bench) {
+func takeoverConflict(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob, cat := s.as("1"), s.as("2", "Bob"), s.as("3")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -112,7 +112,7 @@ func takeoverConflict(b *bench) {
 }
 
 // whileAsked is an application whose policy says yes, after something has happened for the first time.
-func whileAsked(b *bench, happens func(locker *core.Locker, held core.Status) error) *site {
+func whileAsked(b *trial, happens func(locker *core.Locker, held core.Status) error) *site {
 	var locker *core.Locker
 	var once sync.Once
 	s := b.serve(func(app *App) {
@@ -133,7 +133,7 @@ func whileAsked(b *bench, happens func(locker *core.Locker, held core.Status) er
 }
 
 // takeoverRace: the policy agreed to taking the lock from the holder that it was shown, from no other.
-func takeoverRace(b *bench) {
+func takeoverRace(b *trial) {
 	s := whileAsked(b, func(locker *core.Locker, held core.Status) error {
 		_, err := locker.Mutex(held.UID, time.Minute, core.User{ID: core.ID(3), Name: "Cat"}).TakeOver(b.Context(), held.Fence)
 		return err
@@ -144,7 +144,7 @@ func takeoverRace(b *bench) {
 	b.grew("f", "f3")
 }
 
-func takeoverOfReleased(b *bench) {
+func takeoverOfReleased(b *trial) {
 	s := whileAsked(b, func(locker *core.Locker, held core.Status) error {
 		return locker.Mutex(held.UID, time.Minute, held.User).Release(b.Context())
 	})
@@ -152,7 +152,7 @@ func takeoverOfReleased(b *bench) {
 	b.grew("f", "f2")
 }
 
-func takeoverOfFree(b *bench) {
+func takeoverOfFree(b *trial) {
 	s := b.serve() // without a policy
 	ann, bob := s.as("1"), s.as("2")
 	at := s.takeover("draft")
@@ -164,7 +164,7 @@ func takeoverOfFree(b *bench) {
 	b.grew("f", "f2")
 }
 
-func takeoverOfOwn(b *bench) {
+func takeoverOfOwn(b *trial) {
 	s := b.serve() // without a policy
 	ann := s.as("1")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -172,7 +172,7 @@ func takeoverOfOwn(b *bench) {
 	ann.post(s.takeover("draft"), fenceBody(b.fence("f")), session("tab")).want(granted(hold{renewed: true, sessions: 1}))
 }
 
-func takeoverEnded(b *bench) {
+func takeoverEnded(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	bob.do("DELETE", s.lock("draft"), session("tab")).want(noContent)
@@ -183,7 +183,7 @@ func takeoverEnded(b *bench) {
 	ann.do("GET", s.lock("draft")).want(status(hold{mine: true}.object(), "a"))
 }
 
-func badBodies(b *bench) {
+func badBodies(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -200,7 +200,7 @@ func badBodies(b *bench) {
 	bob.post(s.takeover("draft"), " {\n\t\"fence\" : "+fence+" }\r\n").want(granted(hold{user: "2", fence: "f2"}))
 }
 
-func largeBodies(b *bench) {
+func largeBodies(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
@@ -215,7 +215,7 @@ func largeBodies(b *bench) {
 	bob.post(s.takeover("draft"), padded(4096)).want(granted(hold{user: "2", fence: "f2"}))
 }
 
-func chunkedBody(b *bench) {
+func chunkedBody(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))

@@ -15,7 +15,7 @@ var uidCases = group{"uids", []testCase{
 	{"what is no uid is 400", everywhere, noUIDs},
 	{"a path that holds no uid is never a success", everywhere, strangePaths},
 	{"an escaped slash is not the slash at the end of a path", everywhere, escapedSlash},
-	{"an escaped slash at the end is 404 or 400", everywhere, func(b *bench) {
+	{"an escaped slash at the end is 404 or 400", everywhere, func(b *trial) {
 		b.needs(NotFound)
 		for _, got := range askWithEscapedSlash(b.serve(func(app *App) { app.OnError = nil })) {
 			if got.status != 404 && got.status != 400 {
@@ -48,7 +48,7 @@ var spellings = []struct {
 }
 
 // oneLock: acquired under one spelling, the lock is held under every other, by the routes and the guard.
-func oneLock(b *bench) {
+func oneLock(b *trial) {
 	s := b.serve()
 	bob, cat := s.as("2"), s.as("3")
 	for i, spelling := range spellings {
@@ -95,7 +95,7 @@ func oneLock(b *bench) {
 }
 
 // decodedOnce: the uid in the answer is the one that was meant, in the query of the bulk route as well.
-func decodedOnce(b *bench) {
+func decodedOnce(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	ann.do("POST", s.lock("a%3Ab")).want(granted(hold{uid: "a:b"}))
@@ -116,7 +116,7 @@ func decodedOnce(b *bench) {
 }
 
 // plus means itself in a path. A router that takes it for a space makes it 400.
-func plus(b *bench) {
+func plus(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("a%2Bb")).want(granted(hold{uid: "a+b"}))
@@ -141,7 +141,7 @@ var notUIDs = []string{
 }
 
 // noUIDs are refused by the routes and the guard, and the handler does not run.
-func noUIDs(b *bench) {
+func noUIDs(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann := s.as("1")
 	for _, uid := range notUIDs {
@@ -167,7 +167,7 @@ func noUIDs(b *bench) {
 }
 
 // strangePaths: nothing is acquired and no handler runs, whatever the router makes of them.
-func strangePaths(b *bench) {
+func strangePaths(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann := s.as("1")
 	root := s.root()
@@ -200,7 +200,7 @@ func strangePaths(b *bench) {
 }
 
 // escapedSlash: "d/%2F" is another path than "d/", and nothing happens to "d".
-func escapedSlash(b *bench) {
+func escapedSlash(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann := s.as("1")
 	ann.do("POST", s.lock("d")).want(granted(hold{uid: "d"}))
@@ -241,7 +241,7 @@ func askWithEscapedSlash(s *site) []*answer {
 }
 
 // longUIDs are counted in bytes, after decoding.
-func longUIDs(b *bench) {
+func longUIDs(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	most := strings.Repeat("a", 255)

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/rest"
 )
 
 // Waiting takes the time of this process, so these cases need a clock that goes.
@@ -25,7 +24,7 @@ var waitingCases = group{"waiting", []testCase{
 }}
 
 // waits are the headers of a request that waits for a change of what has that tag.
-func (b *bench) waits(tag, preference string) []string {
+func (b *trial) waits(tag, preference string) []string {
 	return []string{"If-None-Match: " + b.names["<tag "+tag+">"], "Prefer: " + preference}
 }
 
@@ -39,7 +38,7 @@ func applied(block string, seconds int) string {
 	return head
 }
 
-func waitForHands(b *bench) {
+func waitForHands(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob, cat := s.as("1"), s.as("2"), s.as("3")
 	at := s.lock("draft")
@@ -58,7 +57,7 @@ func waitForHands(b *bench) {
 	told().want(applied(status(free("draft", "f2"), "released"), 20))
 }
 
-func waitForExpiry(b *bench) {
+func waitForExpiry(b *trial) {
 	s := b.serve(func(app *App) { app.TTL = 400 * time.Millisecond })
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -71,7 +70,7 @@ func waitForExpiry(b *bench) {
 	}
 }
 
-func waitThroughRenewal(b *bench) {
+func waitThroughRenewal(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -91,7 +90,7 @@ func waitThroughRenewal(b *bench) {
 	}
 }
 
-func waitForNothing(b *bench) {
+func waitForNothing(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -104,7 +103,7 @@ func waitForNothing(b *bench) {
 	ann.do("GET", at, "Prefer: wait=20").want(status(hold{user: "2"}.object(), "his")) // it knows nothing yet
 }
 
-func waitForOneOfMany(b *bench) {
+func waitForOneOfMany(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	list := s.bulk("uid=a&uid=b&uid=a")
@@ -114,7 +113,7 @@ func waitForOneOfMany(b *bench) {
 	told().want(applied(bulk("held", free("a", "null"), hold{uid: "b"}.object(), free("a", "null")), 20))
 }
 
-func waitWithHead(b *bench) {
+func waitWithHead(b *trial) {
 	s := b.serve()
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -124,7 +123,7 @@ func waitWithHead(b *bench) {
 	told().want(applied(status(hold{}.object(), "held"), 20))
 }
 
-func waitUntilShutdown(b *bench) {
+func waitUntilShutdown(b *trial) {
 	s := b.serve()
 	ann := s.as("1")
 	at := s.lock("draft")
@@ -149,7 +148,7 @@ func (s *site) crowd(at string) (waiting []*client, answers <-chan *reply) {
 	done := make(chan struct{})
 	s.b.Cleanup(func() { close(done) })
 	clients := make(map[*client]bool)
-	for range rest.DefaultMaxWaitersPerUser + 1 {
+	for range 32 + 1 { // a user may have 32
 		c := s.as("1")
 		clients[c] = true
 		r := request{method: "GET", target: at, header: append(s.b.waits("free", "wait=20"), c.identity...)}
@@ -190,7 +189,7 @@ func (s *site) crowd(at string) (waiting []*client, answers <-chan *reply) {
 	return waiting, others
 }
 
-func waitBeyondTheLimit(b *bench) {
+func waitBeyondTheLimit(b *trial) {
 	s := b.serve()
 	at := s.lock("draft")
 	waiting, answers := s.crowd(at)
@@ -204,7 +203,7 @@ func waitBeyondTheLimit(b *bench) {
 	}
 }
 
-func waitAndGoAway(b *bench) {
+func waitAndGoAway(b *trial) {
 	b.needs(Disconnects)
 	s := b.serve()
 	at := s.lock("draft")
@@ -224,7 +223,7 @@ func waitAndGoAway(b *bench) {
 	}
 }
 
-func waitBeyondServerTimeouts(b *bench) {
+func waitBeyondServerTimeouts(b *trial) {
 	s := b.serve(func(app *App) { app.ServerTimeout = 500 * time.Millisecond })
 	ann, bob := s.as("1"), s.as("2")
 	at := s.lock("draft")
@@ -235,7 +234,7 @@ func waitBeyondServerTimeouts(b *bench) {
 	told().want(applied(status(hold{}.object(), "held"), 20))
 }
 
-func waitForRedis(b *bench) {
+func waitForRedis(b *trial) {
 	store, resume, pause := b.backend.hang(b.T)
 	resume()
 	s := b.serveOn(store, core.Options{Timeout: outageTimeout}, func(app *App) { app.TTL = 300 * time.Millisecond })

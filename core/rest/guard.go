@@ -61,7 +61,7 @@ func (p *Pass) Answer(ctx context.Context, status int) {
 	}
 	// The fence makes sure that only the hold that let the request pass is released: while the handler ran,
 	// the user may have lost the lock and acquired it again.
-	_ = release.ReleaseWith(ctx, core.ReleaseOptions{Fence: p.Lock.Fence})
+	_ = release.Release(ctx, core.ReleaseOptions{Fence: p.Lock.Fence})
 }
 
 // Enter decides whether the request may go on to the handler. It returns either a Pass or a refusal; the
@@ -91,7 +91,7 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 		return nil, refusal
 	}
 	if fence == 0 && options.RequireFence {
-		return nil, refuse(http.StatusPreconditionRequired, "Lock-Fence is required", core.ErrInvalidFence)
+		return nil, refuse(http.StatusPreconditionRequired, "Lock-Fence is required", invalid("Lock-Fence", "it is missing"))
 	}
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return nil, refusal

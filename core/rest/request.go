@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -80,7 +81,7 @@ func extend(w http.ResponseWriter, r *http.Request, d time.Duration) time.Durati
 // PathParameter reports whether the value that a router returned for a path parameter is still escaped, as it
 // is in the URL. That depends on the router, its configuration and the path. The value must be one whole
 // segment of the path. If it is not, because a router took "a%2F" for "a" and a slash, for example, the error
-// is core.ErrInvalidUID.
+// is ErrNotOneSegment.
 func PathParameter(u *url.URL, value string) (escaped bool, err error) {
 	if u.RawPath == "" && !strings.Contains(value, "%") {
 		return false, nil
@@ -97,7 +98,7 @@ func PathParameter(u *url.URL, value string) (escaped bool, err error) {
 		}
 	}
 	if !escaped {
-		return false, fmt.Errorf("%w: it is not one segment of the path", core.ErrInvalidUID)
+		return false, ErrNotOneSegment
 	}
 	return true, nil
 }
@@ -127,8 +128,8 @@ func (r *Request) bulkUIDs() ([]string, *Response) {
 		return nil, refuse(http.StatusBadRequest, "Query is not valid", err)
 	}
 	uids := query["uid"]
-	if len(uids) < 1 || len(uids) > MaxBulk {
-		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("uid must be given 1 to %d times", MaxBulk), core.ErrInvalidUID)
+	if len(uids) < 1 || len(uids) > maxBulk {
+		return nil, refuse(http.StatusBadRequest, fmt.Sprintf("uid must be given 1 to %d times", maxBulk), invalid("uid", "it is given %d times", len(uids)))
 	}
 	for _, uid := range uids {
 		if err := core.ValidateUID(uid); err != nil {
@@ -147,7 +148,7 @@ func (r *Request) single(name string) (value string, given bool, err error) {
 	case 1:
 		return strings.Trim(values[0], " \t"), true, nil
 	default:
-		return "", true, fmt.Errorf("editlock: %s is given %d times", name, len(values))
+		return "", true, invalid(name, "it is given %d times", len(values))
 	}
 }
 
@@ -216,29 +217,29 @@ func (r *Request) lockFence() (int64, *Response) {
 	return fence, nil
 }
 
-// linger returns the value of Lock-Linger, or 0 without one. It is at most core.MaxLinger.
+// linger returns the value of Lock-Linger, or 0 without one.
 func (r *Request) linger() (time.Duration, *Response) {
 	value, given, err := r.single("Lock-Linger")
 	if !given && err == nil {
 		return 0, nil
 	}
 	if err == nil && (value == "" || strings.Trim(value, "0123456789") != "") {
-		err = core.ErrInvalidLinger
+		err = invalid("Lock-Linger", "%q is no number of seconds", value)
 	}
 	if err != nil {
 		return 0, invalidHeader("Lock-Linger", err)
 	}
 	seconds, err := strconv.ParseInt(value, 10, 32)
 	if err != nil { // the value has only digits, so it is too large
-		return core.MaxLinger, nil
+		seconds = math.MaxInt32
 	}
-	return min(time.Duration(seconds)*time.Second, core.MaxLinger), nil
+	return time.Duration(seconds) * time.Second, nil // the engine caps it
 }
 
 // takeoverFence returns the fence in the body of a takeover.
 func (r *Request) takeoverFence() (int64, *Response) {
-	body, err := r.Body(MaxTakeoverBody + 1)
-	if err == nil && len(body) > MaxTakeoverBody {
+	body, err := r.Body(maxTakeoverBody + 1)
+	if err == nil && len(body) > maxTakeoverBody {
 		return 0, refuse(http.StatusRequestEntityTooLarge, "Body is too large", nil)
 	}
 	var document struct {
@@ -261,7 +262,7 @@ func (r *Request) takeoverFence() (int64, *Response) {
 func parseFence(text string) (int64, error) {
 	fence, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || fence < 1 || fence > core.MaxFence || text[0] < '1' || text[0] > '9' {
-		return 0, fmt.Errorf("%w: %q", core.ErrInvalidFence, text)
+		return 0, invalid("fence", "%q is not a whole number within 1 and 2^53-1", text)
 	}
 	return fence, nil
 }
@@ -279,7 +280,7 @@ func (r *Request) noneMatch(etag string) bool {
 	return false
 }
 
-// preferWait returns how long the client wants to wait for a change (RFC 7240, 4.3), at most MaxWait, or 0 if
+// preferWait returns how long the client wants to wait for a change (RFC 7240, 4.3), at most maxWait, or 0 if
 // it does not want to wait. A wait that is not a number is ignored, as that RFC demands.
 func (r *Request) preferWait() time.Duration {
 	for _, line := range r.Header("Prefer") {
@@ -294,7 +295,7 @@ func (r *Request) preferWait() time.Duration {
 			if err != nil && !errors.Is(err, strconv.ErrRange) {
 				return 0
 			}
-			return time.Duration(min(seconds, uint64(MaxWait/time.Second))) * time.Second // only the first wait counts
+			return time.Duration(min(seconds, uint64(maxWait/time.Second))) * time.Second // only the first wait counts
 		}
 	}
 	return 0

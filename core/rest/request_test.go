@@ -29,10 +29,10 @@ func TestPreferWait(t *testing.T) {
 		{[]string{"wait=10, wait=20"}, 10 * time.Second}, // the first counts
 		{[]string{"wait=10", "wait=20"}, 10 * time.Second},
 		{[]string{"wait=soon, wait=20"}, 0},
-		{[]string{"wait=25"}, MaxWait},
-		{[]string{"wait=26"}, MaxWait},
-		{[]string{"wait=18446744073709551615"}, MaxWait},
-		{[]string{"wait=99999999999999999999999"}, MaxWait}, // more than 64 bits
+		{[]string{"wait=25"}, maxWait},
+		{[]string{"wait=26"}, maxWait},
+		{[]string{"wait=18446744073709551615"}, maxWait},
+		{[]string{"wait=99999999999999999999999"}, maxWait}, // more than 64 bits
 		{[]string{"wait=0"}, 0},
 		{[]string{"wait"}, 0},
 		{[]string{"wait="}, 0},

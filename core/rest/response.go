@@ -130,7 +130,11 @@ type view struct {
 // the text of which the entity tag is made.
 func (v view) append(b []byte, passing bool) []byte {
 	b = appendString(append(b, `{"uid":`...), v.UID)
-	b = strconv.AppendBool(append(b, `,"locked":`...), v.Locked)
+	if v.Malformed {
+		b = append(b, `,"locked":null`...)
+	} else {
+		b = strconv.AppendBool(append(b, `,"locked":`...), v.Locked)
+	}
 	b = strconv.AppendBool(append(b, `,"mine":`...), v.mine)
 	b = appendID(append(b, `,"user_id":`...), v.User.ID)
 	b = append(b, `,"user_name":`...)

@@ -17,25 +17,31 @@ import (
 	"github.com/editlock/editlock/core"
 )
 
-// DefaultPath is the path of the lock routes if Config.Path is empty.
-const DefaultPath = "/api/lock"
+const defaultTTL = time.Minute
+
+// defaultPath is the path of the lock routes if Config.Path is empty.
+const defaultPath = "/api/lock"
 
 // Limits of the contract's section "Lock routes".
 const (
-	MaxBulk         = 200  // uids of one bulk status
-	MaxTakeoverBody = 4096 // bytes
+	maxBulk         = 200  // uids of one bulk status
+	maxTakeoverBody = 4096 // bytes
 )
 
 // Limits of the contract's section "Waiting".
 const (
-	MaxWait                  = 25 * time.Second
-	DefaultMaxWaiters        = 4096
-	DefaultMaxWaitersPerUser = 32
+	maxWait                  = 25 * time.Second
+	defaultMaxWaiters        = 4096
+	defaultMaxWaitersPerUser = 32
 )
 
 // ErrUnknownParameter means that the application is set up wrongly: the route has no path parameter of the
 // name that the guard was given. The answer is 500, and the handler does not run.
 var ErrUnknownParameter = errors.New("editlock: the route has no such path parameter")
+
+// ErrNotOneSegment means that a path names no uid: the parameter is not one whole segment of it. The answer is
+// 400.
+var ErrNotOneSegment = invalid("uid", "it is not one segment of the path")
 
 // Config holds the settings of an adapter. C is the framework's request context.
 type Config[C any] struct {
@@ -87,36 +93,33 @@ type API[C any] struct {
 	waits  *waits
 }
 
-// New returns the API of a locker. The error is core.ErrInvalidOptions if the locker is nil, the User hook
-// is missing, or another setting is not valid.
+// New returns the API of a locker. The error is core.ErrInvalid if the locker is nil, the User hook is missing,
+// or another setting is not valid.
 func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	if config.Path == "" {
-		config.Path = DefaultPath
+		config.Path = defaultPath
 	}
 	if config.TTL == 0 {
-		config.TTL = core.DefaultTTL
+		config.TTL = defaultTTL
 	}
 	if config.MaxWaiters == 0 {
-		config.MaxWaiters = DefaultMaxWaiters
+		config.MaxWaiters = defaultMaxWaiters
 	}
 	if config.MaxWaitersPerUser == 0 {
-		config.MaxWaitersPerUser = DefaultMaxWaitersPerUser
-	}
-	invalid := func(format string, args ...any) (*API[C], error) {
-		return nil, fmt.Errorf("%w: "+format, append([]any{core.ErrInvalidOptions}, args...)...)
+		config.MaxWaitersPerUser = defaultMaxWaitersPerUser
 	}
 	switch {
 	case locker == nil:
-		return invalid("the locker is nil")
+		return nil, invalid("locker", "it is nil")
 	case config.User == nil:
-		return invalid("the User hook is missing")
+		return nil, invalid("User", "the hook is missing")
 	case !strings.HasPrefix(config.Path, "/") || strings.HasSuffix(config.Path, "/") ||
 		strings.Contains(config.Path, "//") || strings.ContainsAny(config.Path, ":*{}?#% "):
-		return invalid("Path %q must begin with '/', must not end with '/', and must have no parameters", config.Path)
+		return nil, invalid("Path", "%q must begin with '/', must not end with '/', and must have no parameters", config.Path)
 	case config.TTL < core.MinTTL || config.TTL > core.MaxTTL:
-		return invalid("TTL %v is not between %v and %v", config.TTL, core.MinTTL, core.MaxTTL)
+		return nil, invalid("TTL", "%v is not between %v and %v", config.TTL, core.MinTTL, core.MaxTTL)
 	case config.MaxWaiters < 0 || config.MaxWaitersPerUser < 0:
-		return invalid("MaxWaiters and MaxWaitersPerUser must not be negative")
+		return nil, invalid("MaxWaiters", "it and MaxWaitersPerUser must not be negative")
 	}
 	api := &API[C]{
 		locker: locker, config: config, origin: http.NewCrossOriginProtection(),
@@ -124,10 +127,14 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	}
 	for _, origin := range config.TrustedOrigins {
 		if err := api.origin.AddTrustedOrigin(origin); err != nil {
-			return invalid("TrustedOrigins: %v", err)
+			return nil, invalid("TrustedOrigins", "%v", err)
 		}
 	}
 	return api, nil
+}
+
+func invalid(argument, format string, args ...any) error {
+	return &core.InvalidError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
 }
 
 // authorize asks the Authorize hook. It returns nil if the user may go on.
@@ -150,7 +157,7 @@ func (a *API[C]) authorize(c C, user core.User, uids ...string) *Response {
 func (a *API[C]) user(c C) (core.User, *Response) {
 	user := a.config.User(c)
 	if user.ID.IsZero() {
-		return user, refuse(http.StatusUnauthorized, "Authentication is required", core.ErrInvalidUser)
+		return user, refuse(http.StatusUnauthorized, "Authentication is required", invalid("user", "it is nobody"))
 	}
 	if err := user.Validate(); err != nil {
 		return user, refuse(http.StatusInternalServerError, "The user's id is out of range", err)

@@ -135,7 +135,7 @@ func (a *API[C]) release(user core.User, r *Request) *Response {
 		return refusal
 	}
 	mutex := a.mutex(uid, user, session)
-	if err := mutex.ReleaseWith(r.Context, core.ReleaseOptions{Linger: linger}); err != nil {
+	if err := mutex.Release(r.Context, core.ReleaseOptions{Linger: linger}); err != nil {
 		return unavailable(err)
 	}
 	return empty(http.StatusNoContent)
@@ -158,11 +158,10 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 	// policy has not seen them, so the look is repeated. The number of looks is limited, because a lock could
 	// change hands all the time.
 	for range 8 {
-		states, err := a.locker.Status(r.Context, uid)
+		seen, err := a.locker.Status(r.Context, uid)
 		if err != nil {
 			return unavailable(err)
 		}
-		seen := states[0]
 		if !seen.Locked || seen.HeldBy(user.ID) {
 			lock, err := mutex.Acquire(r.Context)
 			if errors.Is(err, core.ErrResourceLocked) {
@@ -194,9 +193,7 @@ func (a *API[C]) status(c C, user core.User, r *Request) *Response {
 	if refusal != nil {
 		return refusal
 	}
-	return a.look(c, user, r, []string{uid}, func(views []view) []byte {
-		return views[0].append(nil, true)
-	})
+	return a.look(c, user, r, []string{uid}, one)
 }
 
 func (a *API[C]) bulk(c C, user core.User, r *Request) *Response {
@@ -204,21 +201,35 @@ func (a *API[C]) bulk(c C, user core.User, r *Request) *Response {
 	if refusal != nil {
 		return refusal
 	}
-	return a.look(c, user, r, uids, func(views []view) []byte {
-		b := []byte(`{"locks":[`)
-		for i, v := range views {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = v.append(b, true)
+	return a.look(c, user, r, uids, many)
+}
+
+// body writes the statuses of an answer; nil where they are no answer.
+type body func([]view) []byte
+
+// one is the body of a single status. Nothing is known of a malformed record.
+func one(views []view) []byte {
+	if views[0].Malformed {
+		return nil
+	}
+	return views[0].append(nil, true)
+}
+
+// many is the body of a bulk status, where a malformed record spoils only its own entry.
+func many(views []view) []byte {
+	b := []byte(`{"locks":[`)
+	for i, v := range views {
+		if i > 0 {
+			b = append(b, ',')
 		}
-		return append(b, "]}"...)
-	})
+		b = v.append(b, true)
+	}
+	return append(b, "]}"...)
 }
 
 // look answers a GET or HEAD with the states of the uids: at once, or after the first change if the client
 // wants to wait for one.
-func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func([]view) []byte) *Response {
+func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body) *Response {
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return refusal
 	}
@@ -226,7 +237,7 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func(
 		defer a.waits.leave(user.ID)
 		return a.await(c, user, r, uids, body, wait)
 	}
-	states, err := a.locker.Status(r.Context, uids...)
+	states, err := a.locker.Statuses(r.Context, uids...)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -235,16 +246,20 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body func(
 }
 
 // answer returns a 200 with the states, or a 304 if the client knows them; known reports which of the two.
-func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, body func([]view) []byte) (response *Response, known bool) {
+func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, body body) (response *Response, known bool) {
 	views := make([]view, len(states))
 	for i, s := range states {
 		views[i] = a.view(c, user, s)
+	}
+	content := body(views)
+	if content == nil {
+		return unavailable(core.ErrMalformedRecord), false
 	}
 	tag := Field{"ETag", entityTag(views)}
 	if r.noneMatch(tag.Value) {
 		return empty(http.StatusNotModified, tag, expiresIn(soonest(states))), true
 	}
-	return document(http.StatusOK, body(views), tag), false
+	return document(http.StatusOK, content, tag), false
 }
 
 // soonest returns the time until the first of the locks can end, or 0 if none is held.
@@ -292,8 +307,6 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 		return notYours()
 	case errors.Is(err, core.ErrSessionEnded):
 		return refuse(http.StatusGone, "Session has ended", err)
-	case errors.Is(err, core.ErrTooManyLocks):
-		return refuse(http.StatusTooManyRequests, "Too many locks", err)
 	default:
 		return unavailable(err)
 	}

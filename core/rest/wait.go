@@ -24,7 +24,7 @@ func mayWait(r *Request) time.Duration {
 
 // await answers after the first change of hands that the client does not know, or with 304 when the wait is
 // over. It answers with 503 as soon as Redis cannot answer, and with the last state when the server shuts down.
-func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body func([]view) []byte, wait time.Duration) *Response {
+func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body body, wait time.Duration) *Response {
 	ctx, cancel := context.WithTimeout(r.Context, wait)
 	defer cancel()
 	var states []core.Status

@@ -472,8 +472,8 @@ func editlockCases(engine string, options core.Options) []benchCase {
 			uid := uid("status", caller)
 			_, err := locker.Mutex(uid, held, users[caller]).Acquire(context.Background())
 			return func(ctx context.Context) error {
-				states, err := locker.Status(ctx, uid)
-				if err == nil && !states[0].Locked {
+				status, err := locker.Status(ctx, uid)
+				if err == nil && !status.Locked {
 					return errors.New("not locked")
 				}
 				return err

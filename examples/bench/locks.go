@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -156,9 +155,7 @@ func getAnyOf(n, caller int, client *redis.Client) call {
 }
 
 // lockKey is the engine's key of a resource.
-func lockKey(uid string) string {
-	return core.DefaultPrefix + "{" + base64.RawURLEncoding.EncodeToString([]byte(uid)) + "}"
-}
+func lockKey(uid string) string { return "editlock:{" + uid + "}" }
 
 // hold fills an empty database with n held locks, and tells their memory in bytes a lock: all that the
 // server used more, and what it says of one key.
@@ -193,7 +190,7 @@ func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one f
 	if err != nil {
 		return 0, 0, err
 	}
-	if !last[0].HeldBy(lockHolder.ID) {
+	if !last.HeldBy(lockHolder.ID) {
 		return 0, 0, fmt.Errorf("the engine does not take a copy of %s for a lock", first)
 	}
 	after, err := rig.info(ctx, "memory", "used_memory")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -94,7 +93,8 @@ func measureReplay(ctx context.Context, b *bed, c config, noise *disturbance) (r
 	return results{Sections: []section{r}}, nil
 }
 
-// recorded is a command and the first word of its reply, if that is a string.
+// recorded is a command and how its reply begins, if that is a string: with its first word, or of a script of the
+// engine's with the key and the outcome.
 type recorded struct {
 	args []any
 	word string
@@ -124,13 +124,11 @@ func (r *recorder) record(ctx context.Context, do call) ([]recorded, error) {
 
 func (r *recorder) take(cmd redis.Cmder) {
 	one := recorded{args: slices.Clone(cmd.Args())}
-	for i, arg := range one.args {
-		if v := reflect.ValueOf(arg); v.Kind() == reflect.Pointer {
-			one.args[i] = v.Elem().Interface() // the engine's arguments point to its call
-		}
-	}
 	if reply, ok := cmd.(interface{ Val() string }); ok {
 		one.word, _, _ = strings.Cut(reply.Val(), " ")
+		if lines := strings.SplitAfterN(one.word, "\n", 3); len(lines) == 3 {
+			one.word = lines[0] + lines[1]
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

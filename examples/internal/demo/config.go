@@ -27,7 +27,7 @@ type config struct {
 
 // readConfig reads ADDR and LOCK_TTL. An empty variable is one that is not set.
 func readConfig(env func(string) string) (config, error) {
-	c := config{addr: defaultAddr, ttl: core.DefaultTTL}
+	c := config{addr: defaultAddr, ttl: time.Minute}
 	if addr := env("ADDR"); addr != "" {
 		c.addr = addr
 	}

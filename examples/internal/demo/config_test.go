@@ -107,7 +107,7 @@ func TestEmbeddedDatabase(t *testing.T) {
 	}
 	for _, database := range []string{"x", "-1", "1.5", " 1"} {
 		t.Setenv(core.EnvDB, database)
-		if _, err := openRedis(t.Context()); !errors.Is(err, core.ErrInvalidEnvironment) {
+		if _, err := openRedis(t.Context()); !errors.Is(err, core.ErrInvalid) {
 			t.Errorf("REDIS_DB_MUTEX=%q: got %v", database, err)
 		}
 	}

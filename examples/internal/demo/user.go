@@ -24,7 +24,7 @@ func User(header, cookies string) core.User {
 	switch n, err := strconv.ParseUint(text, 10, 64); {
 	case strings.Trim(text, "0123456789") != "":
 		user = core.User{ID: core.ID(text), Name: text}
-	case err == nil && n <= core.MaxIntegerID:
+	case err == nil && n <= 1<<53:
 		user = core.User{ID: core.ID(int64(n)), Name: "User " + strconv.FormatUint(n, 10)}
 	case text != "": // browsers would round it
 		user = core.User{ID: core.ID(text), Name: "User " + text}

@@ -26,7 +26,8 @@ function show(uid, name, text) {
 }
 
 function showLock({ uid, locked, mine, user_id: id, user_name: name }) {
-  if (!locked) show(uid, 'free', 'Free');
+  if (locked === null) show(uid, 'unknown', 'Not known right now');
+  else if (!locked) show(uid, 'free', 'Free');
   else if (mine) show(uid, 'held', 'You are editing');
   else show(uid, 'denied', `${holderName(id, name)} is editing`);
 }

@@ -1,0 +1,60 @@
+package record
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestKeyNamesTheUID(t *testing.T) {
+	t.Parallel()
+	for uid, want := range map[string]string{
+		"draft-7": "editlock:{draft-7}",
+		"é":       "editlock:{é}",
+		"a:b":     "editlock:{a:b}",
+		"{":       "editlock:{%7B}",
+		"}":       "editlock:{%7D}",
+		"a}b{c":   "editlock:{a%7Db%7Bc}",
+		"%7B":     "editlock:{%257B}",
+		"changes": "editlock:{changes}",
+	} {
+		key := Key("editlock:", uid)
+		if key != want {
+			t.Errorf("%q has the key %q, want %q", uid, key, want)
+		}
+		if back := UID("editlock:", key); back != uid {
+			t.Errorf("%q comes back from its key as %q", uid, back)
+		}
+	}
+}
+
+func TestChannelIsNoKeyOfAResource(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"editlock:", "e", "a:b:"} {
+		if name := Channel(prefix); !strings.HasPrefix(name, prefix) || strings.HasSuffix(name, "}") {
+			t.Errorf("the channel %q could be a key", name)
+		}
+	}
+}
+
+// FuzzKey shows that two uids never share a key, since each comes back from its own, and that a uid cannot break
+// the hash tag. A tag is, by the specification of Redis Cluster, what lies between the first '{' and the first '}'
+// after it, if that is not empty.
+func FuzzKey(f *testing.F) {
+	for _, uid := range []string{"a", "}", "{", "{}", "}{", "draft-7", "é", "a}b{c", "%7B", "%25", strings.Repeat("}", 255), "\xff"} {
+		f.Add(uid)
+	}
+	f.Fuzz(func(t *testing.T, uid string) {
+		if uid == "" {
+			return // no resource has it, and an empty tag would be none
+		}
+		key := Key("editlock:", uid)
+		tag, begins := strings.CutPrefix(key, "editlock:{")
+		tag, ends := strings.CutSuffix(tag, "}")
+		if !begins || !ends || strings.ContainsAny(tag, "{}") || tag == "" {
+			t.Fatalf("%q has the key %q", uid, key)
+		}
+		if back := UID("editlock:", key); back != uid {
+			t.Fatalf("%q comes back from its key as %q", uid, back)
+		}
+	})
+}

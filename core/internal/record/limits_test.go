@@ -1,0 +1,44 @@
+package record
+
+import (
+	"regexp"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestLimitsAreTheContracts compares the limits, which stand in Lua and partly in Go, with rest/CONTRACT.md.
+func TestLimitsAreTheContracts(t *testing.T) {
+	t.Parallel()
+	limit := func(name string) float64 {
+		t.Helper()
+		for _, line := range regexp.MustCompile(`(?m)^local ([A-Z_, ]+) = (.*)$`).FindAllStringSubmatch(recordLua, -1) {
+			names, values := regexp.MustCompile(`[A-Z_]+`).FindAllString(line[1], -1), regexp.MustCompile(`[0-9e]+`).FindAllString(line[2], -1)
+			for i := range names {
+				if names[i] == name && i < len(values) {
+					n, err := strconv.ParseFloat(values[i], 64)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return n
+				}
+			}
+		}
+		t.Fatalf("record.lua has no %s", name)
+		return 0
+	}
+	for name, want := range map[string]float64{
+		"MAX_SIZE":     maxSize,
+		"MAX_NUMBER":   maxNumber,
+		"MAX_SESSIONS": 32,
+		"MAX_ENDED":    64,
+		"ENDED_MEMORY": float64((10 * time.Minute).Milliseconds()),
+	} {
+		if got := limit(name); got != want {
+			t.Errorf("%s is %v, want %v", name, got, want)
+		}
+	}
+	if maxNumber != 1e14 {
+		t.Errorf("cjson prints 14 digits of a number, so %v would be changed", float64(maxNumber))
+	}
+}

@@ -1,0 +1,74 @@
+package record
+
+import (
+	_ "embed"
+	"time"
+)
+
+var (
+	//go:embed record.lua
+	recordLua string
+	//go:embed acquire.lua
+	acquireLua string
+	//go:embed check.lua
+	checkLua string
+	//go:embed forget.lua
+	forgetLua string
+	//go:embed grant.lua
+	grantLua string
+	//go:embed release.lua
+	releaseLua string
+	//go:embed status.lua
+	statusLua string
+	//go:embed takeover.lua
+	takeoverLua string
+	//go:embed write.lua
+	writeLua string
+)
+
+// Script is the text of one operation.
+type Script struct {
+	Operation, Text string
+	// Repeatable reports that the script may be sent again after a lost reply. A release may not: it could
+	// end what the same user acquired since.
+	Repeatable bool
+}
+
+// The operations.
+var (
+	Acquire  = Script{"acquire", recordLua + forgetLua + acquireLua + grantLua + writeLua, true}
+	Check    = Script{"check", recordLua + forgetLua + checkLua + grantLua + writeLua, true}
+	Release  = Script{"release", recordLua + forgetLua + releaseLua + writeLua, false}
+	Status   = Script{"status", recordLua + statusLua, true}
+	TakeOver = Script{"takeover", recordLua + forgetLua + takeoverLua + grantLua + writeLua, true}
+)
+
+// Request is what an operation is asked.
+type Request struct {
+	User    User // the caller
+	Name    string
+	Session string
+	// Duration is the ttl, or the linger of a release.
+	Duration time.Duration
+	// Fence that the caller names; 0 for none.
+	Fence int64
+	// Renew and AcquireIfFree are options of a check.
+	Renew, AcquireIfFree bool
+}
+
+// AppendArguments appends the script's arguments, as record.lua lists them.
+func (r Request) AppendArguments(args []any, operation string, retention time.Duration, channel string) []any {
+	options := ""
+	switch {
+	case r.Renew && r.AcquireIfFree:
+		options = "renew acquire"
+	case r.Renew:
+		options = "renew"
+	case r.AcquireIfFree:
+		options = "acquire"
+	}
+	return append(args, operation, string(r.User), r.Name, r.Session, ceil(r.Duration), r.Fence, ceil(r.Duration)+ceil(retention), channel, options)
+}
+
+// ceil returns whole milliseconds, rounded up.
+func ceil(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }

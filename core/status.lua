@@ -1,2 +1,0 @@
--- status: who holds it, or held it last. core/read.go answers the same without a script where it can.
-outcome = 'status'
