@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/editlock/editlock/core"
 )
 
@@ -29,13 +31,13 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 	case Check:
 		lock, err = mutex.Check(ctx, core.CheckOptions{Fence: o.Fence, Renew: o.Renew, AcquireIfFree: o.IfFree})
 	case Release:
-		err = mutex.ReleaseWith(ctx, core.ReleaseOptions{Linger: o.Linger, Fence: o.Fence})
+		err = mutex.Release(ctx, core.ReleaseOptions{Linger: o.Linger, Fence: o.Fence})
 	case Status:
-		states, err := locker.Status(ctx, uid)
+		status, err := locker.Status(ctx, uid)
 		if err != nil {
 			return seenError(err)
 		}
-		return seenStatus(states[0]), nil
+		return seenStatus(status), nil
 	default:
 		return Seen{}, fmt.Errorf("no such operation: %q", o.Kind)
 	}
@@ -47,21 +49,36 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 	}
 	return Seen{
 		Verdict: Granted, Holder: lock.User, Fence: lock.Fence, Renewed: lock.Renewed, Sessions: lock.Sessions,
-		HeldFor: lock.HeldFor.Microseconds(), ExpiresIn: lock.ExpiresIn.Microseconds(),
+		HeldFor: lock.HeldFor.Milliseconds(), ExpiresIn: lock.ExpiresIn.Milliseconds(),
 	}, nil
 }
 
 // GoString is how rapid prints what it drew.
 func (o Op) GoString() string { return o.String() }
 
+// spoilt is what a Spoil writes: the beginning of a record, such as a truncated write would leave behind.
+const spoilt = `{"user":1,"name":"Ann","fence":1790000000000,"lea`
+
+// reach carries a Spoil or Mend out.
+func (o Op) reach(ctx context.Context, client *redis.Client, uid string) (Seen, error) {
+	key := "editlock:{" + uid + "}"
+	if o.Kind == Spoil {
+		return Seen{Verdict: Done}, client.Set(ctx, key, spoilt, 0).Err()
+	}
+	return Seen{Verdict: Done}, client.Del(ctx, key).Err()
+}
+
 func seenStatus(s core.Status) Seen {
 	verdict := Free
-	if s.Locked {
+	switch {
+	case s.Malformed:
+		verdict = Malformed
+	case s.Locked:
 		verdict = Locked
 	}
 	return Seen{
 		Verdict: verdict, Holder: s.User, Fence: s.Fence, Sessions: s.Sessions,
-		HeldFor: s.HeldFor.Microseconds(), ExpiresIn: s.ExpiresIn.Microseconds(),
+		HeldFor: s.HeldFor.Milliseconds(), ExpiresIn: s.ExpiresIn.Milliseconds(),
 	}
 }
 
@@ -82,6 +99,10 @@ func seenError(err error) (Seen, error) {
 		return Seen{Verdict: NotHeld}, nil
 	case errors.Is(err, core.ErrSessionEnded):
 		return Seen{Verdict: Ended}, nil
+	case errors.Is(err, core.ErrInvalid):
+		return Seen{Verdict: Invalid}, nil
+	case errors.Is(err, core.ErrMalformedRecord) && errors.Is(err, core.ErrUnavailable):
+		return Seen{Verdict: Malformed}, nil
 	case errors.Is(err, core.ErrUnavailable):
 		return Seen{Verdict: Unknown}, nil
 	}

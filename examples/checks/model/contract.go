@@ -14,15 +14,30 @@ import (
 )
 
 // The rule of this file: it says what the contract says of one resource, by no other means than lists and
-// comparisons, and knows nothing of Redis. Of a fence it says no more than that a new one is above all
-// that were there before. Time comes with each operation and never goes back.
+// comparisons, and knows nothing of Redis. Time comes with each operation, in milliseconds, and never goes back.
 //
-// Three things are finer than the contract's words. Of claims that end at one moment, the first by name
-// counts as the one that ends first, and as the one that ends last. A claim that has lapsed stays on
-// record until the hold's next change, and so a release of all ends its session too. And what is
-// remembered is forgotten within slack of the end of its time: Redis counts that in milliseconds, and
-// each write that does not prolong it may round it down once more.
-const slack = 100 * 1000 // microseconds
+// Some things are finer than the contract's words. Of leases that end at one moment, the first by name counts
+// as the one that ends first, and as the one that ends last. An expired lease stays in the record until the
+// next change by its user, and so a release of all ends its session too. Sessions that one release ends are
+// remembered in the order of their names. And what is remembered is forgotten within slack of the end of its
+// time: a release that does not prolong it may round it down by a millisecond.
+//
+// The names and ids of the tests are short, so that no record comes near the 32 KiB that it may have.
+const slack = 100 // milliseconds
+
+// The limits of the contract.
+const (
+	maxSessions = 32                                         // of the holder's
+	maxEnded    = 64                                         // ended sessions, of all users
+	endedMemory = int64(10 * time.Minute / time.Millisecond) // for how long they are remembered
+	maxLinger   = 10 * time.Second
+)
+
+// milliseconds rounds up.
+func milliseconds(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+// duration is that many milliseconds.
+func duration(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // Kind is an operation of the engine.
 type Kind string
@@ -37,7 +52,13 @@ const (
 	Status   Kind = "status"
 )
 
-// Op is one call of a core.Mutex, or of Locker.Status.
+// What somebody else does to the record, past the engine.
+const (
+	Spoil Kind = "spoil" // write something that is no record
+	Mend  Kind = "mend"  // remove it
+)
+
+// Op is one call of a core.Mutex, or of Locker.Status; or a Spoil or Mend.
 type Op struct {
 	Kind          Kind
 	User          core.User
@@ -49,8 +70,8 @@ type Op struct {
 }
 
 func (o Op) String() string {
-	if o.Kind == Status {
-		return "status"
+	if !o.byUser() {
+		return string(o.Kind)
 	}
 	text := fmt.Sprintf("%s by %s", o.Kind, o.User.Name)
 	if o.Session != "" {
@@ -75,20 +96,25 @@ func (o Op) String() string {
 	return text
 }
 
+// byUser reports whether the operation is a user's.
+func (o Op) byUser() bool { return o.Kind != Status && o.Kind != Spoil && o.Kind != Mend }
+
 // Verdict is whether a call succeeded, or why not.
 type Verdict string
 
 // The verdicts, all but the first two errors of the engine's.
 const (
-	Done     Verdict = "done" // a release
-	Granted  Verdict = "granted"
-	Free     Verdict = "free" // of a status: not locked
-	Locked   Verdict = "locked"
-	NotHeld  Verdict = "not held"
-	HoldLost Verdict = "hold lost"
-	Conflict Verdict = "takeover conflict"
-	Ended    Verdict = "session ended"
-	Unknown  Verdict = "unavailable"
+	Done      Verdict = "done" // a release
+	Granted   Verdict = "granted"
+	Free      Verdict = "free" // of a status: not locked
+	Locked    Verdict = "locked"
+	NotHeld   Verdict = "not held"
+	HoldLost  Verdict = "hold lost"
+	Conflict  Verdict = "takeover conflict"
+	Ended     Verdict = "session ended"
+	Invalid   Verdict = "invalid"
+	Malformed Verdict = "malformed record"
+	Unknown   Verdict = "unavailable"
 )
 
 // Seen is what a caller was told.
@@ -98,26 +124,22 @@ type Seen struct {
 	Fence              int64
 	Renewed            bool
 	Sessions           int
-	HeldFor, ExpiresIn int64 // microseconds
+	HeldFor, ExpiresIn int64 // milliseconds
 }
 
 func (s Seen) String() string {
-	return describe(s.Verdict, s.Holder, fmt.Sprint("fence ", s.Fence), s.Renewed, s.Sessions,
-		fmt.Sprint(time.Duration(s.HeldFor)*time.Microsecond), fmt.Sprint(time.Duration(s.ExpiresIn)*time.Microsecond))
-}
-
-func describe(verdict Verdict, holder core.User, fence string, renewed bool, sessions int, held, left string) string {
-	switch verdict {
+	switch s.Verdict {
 	case Granted, Locked, Conflict:
-		text := fmt.Sprintf("%s: %s, %s, %d sessions, held for %s, expires in %s", verdict, holder.Name, fence, sessions, held, left)
-		if renewed {
+		text := fmt.Sprintf("%s: %s, fence %d, %d sessions, held for %v, expires in %v",
+			s.Verdict, s.Holder.Name, s.Fence, s.Sessions, duration(s.HeldFor), duration(s.ExpiresIn))
+		if s.Renewed {
 			text += ", renewed"
 		}
 		return text
 	case HoldLost, Free:
-		return fmt.Sprintf("%s: %s", verdict, fence)
+		return fmt.Sprintf("%s: fence %d", s.Verdict, s.Fence)
 	default:
-		return string(verdict)
+		return string(s.Verdict)
 	}
 }
 
@@ -144,29 +166,34 @@ func (w *world) admit(a answer, seen Seen) {
 	w.requireExactly(a.end, a.now, seen.ExpiresIn)
 }
 
-// describe is the answer in words, of a world in which all times are numbers.
-func (w *world) describe(a answer) string {
-	fence := "no fence"
-	if a.known && a.fence.of == 0 {
-		fence = fmt.Sprint("fence ", a.fence.plus)
-	} else if a.known {
-		fence = fmt.Sprint("a fence of at least ", -w.zone.at(0, a.fence.of))
+// String is for an answer of a world in which all times are numbers.
+func (a answer) String() string {
+	seen := a.Seen
+	if a.known {
+		seen.Fence = a.fence.plus
 	}
-	return describe(a.Verdict, a.Holder, fence, a.Renewed, a.Sessions,
-		fmt.Sprint(time.Duration(a.now.plus-a.start.plus)*time.Microsecond), fmt.Sprint(time.Duration(a.end.plus-a.now.plus)*time.Microsecond))
+	seen.HeldFor, seen.ExpiresIn = a.now.plus-a.start.plus, a.end.plus-a.now.plus
+	return seen.String()
 }
 
-// The names of claims; a session's is sessionClaim and its name.
+// The names of leases; a session's is sessionLease and its name. A linger is a lease that nobody can renew.
 const (
-	unnamedClaim = "u"
-	lingerClaim  = "l"
-	sessionClaim = "c:"
+	unnamedLease = "u"
+	lingerLease  = "l"
+	sessionLease = "s:"
 )
 
-// claim is one reason to hold the lock until its end; or an ended session and until when it is remembered.
-type claim struct {
+// lease is one reason to hold the lock until its end.
+type lease struct {
 	name string
 	end  instant
+}
+
+// ended is a released session, and until when it is remembered.
+type ended struct {
+	user    core.UserID
+	session string
+	until   instant
 }
 
 // State is what the contract knows of one resource.
@@ -176,100 +203,113 @@ type State struct {
 	// histories, which last seconds.
 	retention int64
 
-	now    instant   // of the latest operation
-	holder core.User // who holds the lock or held it last; nobody if none is remembered
-	fence  instant   // of that hold, and the highest there ever was
-	start  instant   // of that hold
-	claims []claim   // by name; the lock is held while the end of one lies ahead
-	ended  []claim   // by name, which is the session, a colon and the user
-	stored bool      // anything is remembered
-	gone   instant   // and when that ends
+	now       instant   // of the latest operation
+	holder    core.User // who holds the lock or held it last; nobody if none is remembered
+	fence     instant   // of that hold, and the highest there ever was
+	start     instant   // of that hold
+	leases    []lease   // by name; the lock is held while the end of one lies ahead
+	ended     []ended   // the oldest first
+	stored    bool      // anything is remembered
+	gone      instant   // and when that ends
+	malformed bool      // what is stored is no record
 
 	over bool // the history has ended
 }
 
 func newState(retention time.Duration) *State {
-	return &State{zone: newZone(), retention: retention.Microseconds()}
+	return &State{zone: newZone(), retention: milliseconds(retention)}
 }
 
 func (s *State) clone() *State {
 	c := *s
 	c.zone.bound = slices.Clone(s.zone.bound)
-	c.claims, c.ended = slices.Clone(s.claims), slices.Clone(s.ended)
+	c.leases, c.ended = slices.Clone(s.leases), slices.Clone(s.ended)
 	return &c
 }
 
 func (s *State) instants() []*instant {
 	all := []*instant{&s.now, &s.fence, &s.start, &s.gone}
-	for i := range s.claims {
-		all = append(all, &s.claims[i].end)
+	for i := range s.leases {
+		all = append(all, &s.leases[i].end)
 	}
 	for i := range s.ended {
-		all = append(all, &s.ended[i].end)
+		all = append(all, &s.ended[i].until)
 	}
 	return all
 }
 
-// equal tells whether two states know the same.
+// equal reports whether two states know the same.
 func (s *State) equal(o *State) bool {
-	return s.over == o.over && s.now == o.now && s.holder == o.holder && s.fence == o.fence && s.start == o.start && s.stored == o.stored &&
-		s.gone == o.gone && slices.Equal(s.claims, o.claims) && slices.Equal(s.ended, o.ended) &&
-		slices.Equal(s.zone.bound, o.zone.bound)
+	return s.over == o.over && s.malformed == o.malformed && s.now == o.now && s.holder == o.holder && s.fence == o.fence &&
+		s.start == o.start && s.stored == o.stored && s.gone == o.gone && slices.Equal(s.leases, o.leases) &&
+		slices.Equal(s.ended, o.ended) && slices.Equal(s.zone.bound, o.zone.bound)
 }
 
 // String is for states whose times are numbers.
 func (s *State) String() string {
-	list := func(claims []claim) string {
-		var texts []string
-		for _, c := range claims {
-			texts = append(texts, fmt.Sprintf("%s until %v", c.name, time.Duration(c.end.plus-s.now.plus)*time.Microsecond))
-		}
-		return strings.Join(texts, ", ")
+	if s.malformed {
+		return "no record"
 	}
-	return fmt.Sprintf("%s under fence %d; claims: %s; ended: %s", s.holder.Name, s.fence.plus, list(s.claims), list(s.ended))
+	var leases, over []string
+	for _, l := range s.leases {
+		leases = append(leases, fmt.Sprintf("%s for %v", l.name, duration(l.end.plus-s.now.plus)))
+	}
+	for _, e := range s.ended {
+		over = append(over, fmt.Sprintf("%s of %v for %v", e.session, e.user, duration(e.until.plus-s.now.plus)))
+	}
+	return fmt.Sprintf("%s under fence %d; leases: %s; ended: %s",
+		s.holder.Name, s.fence.plus, strings.Join(leases, ", "), strings.Join(over, ", "))
 }
 
-func find(claims []claim, name string) (int, bool) {
-	return slices.BinarySearchFunc(claims, name, func(c claim, name string) int { return cmp.Compare(c.name, name) })
+func find(leases []lease, name string) (int, bool) {
+	return slices.BinarySearchFunc(leases, name, func(l lease, name string) int { return cmp.Compare(l.name, name) })
 }
 
-func has(claims []claim, name string) bool {
-	_, found := find(claims, name)
+func has(leases []lease, name string) bool {
+	_, found := find(leases, name)
 	return found
 }
 
-func put(claims []claim, name string, end instant) []claim {
-	i, found := find(claims, name)
+func put(leases []lease, name string, end instant) []lease {
+	i, found := find(leases, name)
 	if found {
-		claims[i].end = end
-		return claims
+		leases[i].end = end
+		return leases
 	}
-	return slices.Insert(claims, i, claim{name, end})
+	return slices.Insert(leases, i, lease{name, end})
 }
 
-func drop(claims []claim, name string) []claim {
-	if i, found := find(claims, name); found {
-		return slices.Delete(claims, i, i+1)
+func drop(leases []lease, name string) []lease {
+	if i, found := find(leases, name); found {
+		return slices.Delete(leases, i, i+1)
 	}
-	return claims
+	return leases
 }
 
-// first is the claim that ends first, latest the one that ends last.
-func (w *world) first(claims []claim) claim {
-	first := claims[0]
-	for _, c := range claims[1:] {
-		if w.before(c.end, first.end) {
-			first = c
+// only keeps of leases the one of that name.
+func only(leases []lease, name string) []lease {
+	if i, found := find(leases, name); found {
+		return leases[i : i+1]
+	}
+	return nil
+}
+
+// first is the lease that ends first, latest the one that ends last.
+func (w *world) first(leases []lease) lease {
+	first := leases[0]
+	for _, l := range leases[1:] {
+		if w.before(l.end, first.end) {
+			first = l
 		}
 	}
 	return first
 }
 
-func (w *world) latest(claims []claim) claim {
-	latest := claims[0]
-	for _, c := range claims[1:] {
-		if w.before(latest.end, c.end) {
-			latest = c
+func (w *world) latest(leases []lease) lease {
+	latest := leases[0]
+	for _, l := range leases[1:] {
+		if w.before(latest.end, l.end) {
+			latest = l
 		}
 	}
 	return latest
@@ -282,23 +322,24 @@ func (w *world) later(a, b instant) instant {
 	return a
 }
 
-// ahead splits off the claims whose end has come.
-func (w *world) ahead(claims []claim) (live, lapsed []claim) {
-	for _, c := range claims {
-		if w.before(w.now, c.end) {
-			live = append(live, c)
+// split returns the leases that have not ended, and those that have.
+func (w *world) split(leases []lease) (live, expired []lease) {
+	for _, l := range leases {
+		if w.before(w.now, l.end) {
+			live = append(live, l)
 		} else {
-			lapsed = append(lapsed, c)
+			expired = append(expired, l)
 		}
 	}
-	return live, lapsed
+	return live, expired
 }
 
-func named(claims []claim) []claim {
-	var sessions []claim
-	for _, c := range claims {
-		if strings.HasPrefix(c.name, sessionClaim) {
-			sessions = append(sessions, c)
+// named are the leases of sessions.
+func named(leases []lease) []lease {
+	var sessions []lease
+	for _, l := range leases {
+		if strings.HasPrefix(l.name, sessionLease) {
+			sessions = append(sessions, l)
 		}
 	}
 	return sessions
@@ -307,21 +348,29 @@ func named(claims []claim) []claim {
 // apply carries the operation out at the time now and returns the answer; without told, only its verdict
 // is worked out.
 func (w *world) apply(op Op, now instant, told bool) answer {
+	if op.byUser() && op.User.ID.IsZero() {
+		return answer{Seen: Seen{Verdict: Invalid}}
+	}
 	w.require(w.now, now, 0)
 	w.now = now
+	if op.Kind == Spoil || op.Kind == Mend {
+		// With the record goes what it says of fences.
+		*w.State = State{zone: w.zone, retention: w.retention, now: now, malformed: op.Kind == Spoil}
+		return answer{Seen: Seen{Verdict: Done}}
+	}
+	if w.malformed {
+		return answer{Seen: Seen{Verdict: Malformed}}
+	}
 	w.forget()
-	var lapsed []claim
-	live, lapsed := w.ahead(w.claims)
-	w.ended, _ = w.ahead(w.ended)
-	hold := &change{world: w, op: op, live: live, lapsed: lapsed}
+	hold := &change{world: w, op: op}
+	hold.live, hold.expired = w.split(w.leases)
+	w.ended = slices.DeleteFunc(w.ended, func(e ended) bool { return !w.before(now, e.until) })
 	verdict, renewed := hold.decide()
-	if hold.write {
-		w.claims = hold.live
-	}
-	if !told {
-		return answer{Seen: Seen{Verdict: verdict}}
-	}
+	hold.record()
 	a := answer{Seen: Seen{Verdict: verdict}}
+	if !told {
+		return a
+	}
 	switch verdict {
 	case Granted, Locked, Conflict:
 		a.Holder, a.Renewed, a.Sessions = w.holder, renewed, len(named(hold.live))
@@ -342,35 +391,33 @@ func (w *world) forget() {
 		return
 	}
 	if w.atMost(w.gone, w.now, -slack) || w.either() {
-		w.holder, w.claims, w.ended, w.stored = core.User{}, nil, nil, false
+		w.holder, w.leases, w.ended, w.stored = core.User{}, nil, nil, false
 	}
 }
 
 // change is one operation under way.
 type change struct {
 	*world
-	op           Op
-	live, lapsed []claim
-	write        bool // the hold has changed
+	op            Op
+	live, expired []lease
 }
 
 func (c *change) held() bool { return len(c.live) > 0 }
 func (c *change) mine() bool { return c.holder.ID == c.op.User.ID }
 
-// underFence tells whether the hold, or the last one, is the caller's under the fence that it named.
-func (c *change) underFence() bool { return c.mine() && c.same(c.fence, instant{plus: c.op.Fence}) }
-
-// endedName is what an ended session of this user's is remembered by.
-func (c *change) endedName(session string) string {
-	kind := "i"
-	if c.op.User.ID == core.ID(c.op.User.ID.String()) {
-		kind = "s"
+// record keeps the leases as they are by now.
+func (c *change) record() {
+	c.leases = slices.Clone(c.expired)
+	for _, l := range c.live {
+		c.leases = put(c.leases, l.name, l.end)
 	}
-	return session + ":" + kind + c.op.User.ID.String()
 }
 
+// underFence reports whether the hold, or the last one, is the caller's under the fence that it named.
+func (c *change) underFence() bool { return c.mine() && c.same(c.fence, instant{plus: c.op.Fence}) }
+
 func (c *change) sessionEnded() bool {
-	return c.op.Session != "" && has(c.ended, c.endedName(c.op.Session))
+	return slices.ContainsFunc(c.ended, func(e ended) bool { return e.user == c.op.User.ID && e.session == c.op.Session })
 }
 
 func (c *change) decide() (verdict Verdict, renewed bool) {
@@ -423,125 +470,158 @@ func (c *change) decide() (verdict Verdict, renewed bool) {
 	return Granted, c.grant()
 }
 
-// grant makes or renews the caller's claim. It reports whether the caller held the lock before.
+// grant makes or renews the caller's lease. It reports whether the caller held the lock before.
 func (c *change) grant() (renewed bool) {
 	renewed = c.held() && c.mine()
 	if !renewed {
-		c.live, c.start = nil, c.now
+		c.live, c.expired, c.start = nil, nil, c.now
 	}
 	if !c.mine() {
-		fence := c.zone.unknown()
-		c.require(c.fence, fence, -1)
-		c.require(instant{}, fence, -1)
-		c.require(fence, instant{}, core.MaxFence)
+		fence := c.now
+		if !c.holder.ID.IsZero() {
+			fence = c.later(fence, c.fence.add(1))
+		}
+		c.require(c.fence, fence, -1) // it is above all there were, also those that are forgotten
 		c.fence = fence
 	}
 	c.holder = c.op.User
-	name := unnamedClaim
+	name := unnamedLease
 	if c.op.Session != "" {
-		name = sessionClaim + c.op.Session
-		if sessions := named(c.live); !has(sessions, name) && len(sessions) == core.MaxSessions {
+		name = sessionLease + c.op.Session
+	}
+	if !has(c.live, name) {
+		c.live = drop(c.live, lingerLease)
+		c.expired = nil
+		if sessions := named(c.live); c.op.Session != "" && len(sessions) == maxSessions {
 			c.live = drop(c.live, c.first(sessions).name)
 		}
 	}
-	c.live = put(c.live, name, c.now.add(c.op.TTL.Microseconds()))
-	c.changed()
+	c.put(name)
 	return renewed
 }
 
-// renew moves the end of a claim when that is due.
+// put lets a lease of the caller's end when its time has passed once more. Expired leases go, but for a linger.
+func (c *change) put(name string) {
+	c.expired = only(c.expired, lingerLease)
+	c.live = put(slices.Clone(c.live), name, c.now.add(milliseconds(c.op.TTL)))
+	c.prolong()
+}
+
+// renew moves the end of a lease when that is due.
 func (c *change) renew() {
-	if claim, due := c.due(); due {
-		c.live = put(slices.Clone(c.live), claim, c.now.add(c.op.TTL.Microseconds()))
-		c.changed()
+	if name, due := c.due(); due {
+		c.put(name)
 	}
 }
 
-// due names the claim that a check moves, and tells whether a third of the timeout has gone.
+// due names the lease that a check moves, and reports whether a third of its time has gone.
 func (c *change) due() (name string, due bool) {
-	candidates := c.live
-	if name := sessionClaim + c.op.Session; has(c.live, name) {
-		i, _ := find(c.live, name)
-		candidates = c.live[i : i+1]
-	} else if i, found := find(c.live, lingerClaim); found { // nobody can renew that
-		candidates = slices.Delete(slices.Clone(c.live), i, i+1)
+	candidates := only(c.live, sessionLease+c.op.Session)
+	if candidates == nil {
+		candidates = drop(slices.Clone(c.live), lingerLease)
 	}
 	if len(candidates) == 0 {
 		return "", false
 	}
-	claim := c.latest(candidates)
-	return claim.name, c.atMost(claim.end, c.now, c.op.TTL.Microseconds()*2/3)
+	l := c.latest(candidates)
+	return l.name, c.atMost(l.end, c.now, milliseconds(c.op.TTL)*2/3)
 }
 
+// release ends a lease and its session, or all of the hold. It touches only the caller's own hold.
 func (c *change) release() {
-	mine := c.mine() && (c.op.Fence == 0 || c.underFence())
-	over := false // a claim that held the lock
-	switch {
-	case c.op.Session != "":
-		name := sessionClaim + c.op.Session
-		if over = mine && has(c.live, name); over {
+	var ending []string     // the leases
+	var sessions []string   // the sessions, which are remembered as ended
+	if c.op.Session != "" { // also where it has no lease
+		ending, sessions = []string{sessionLease + c.op.Session}, []string{c.op.Session}
+	}
+	released := false // whether a lease was ended that held the lock
+	if c.mine() && (c.op.Fence == 0 || c.underFence()) {
+		if c.op.Session == "" {
+			for _, l := range c.leases { // expired ones too
+				ending = append(ending, l.name)
+			}
+			for _, l := range named(c.leases) {
+				sessions = append(sessions, strings.TrimPrefix(l.name, sessionLease))
+			}
+			if c.op.Linger > 0 {
+				ending = slices.DeleteFunc(ending, func(name string) bool { return name == lingerLease })
+			}
+		}
+		for _, name := range ending {
+			released = released || has(c.live, name) && name != lingerLease
 			c.live = drop(c.live, name)
 		}
-		c.end(c.op.Session)
-		c.write = mine
-	case mine:
-		linger, _ := find(c.live, lingerClaim)
-		keep := c.op.Linger > 0 && has(c.live, lingerClaim)
-		over = len(c.live) > 1 || len(c.live) == 1 && !has(c.live, lingerClaim)
-		for _, session := range append(named(c.live), named(c.lapsed)...) {
-			c.end(strings.TrimPrefix(session.name, sessionClaim))
-		}
-		c.write = true
-		if keep {
-			c.live = c.live[linger : linger+1]
-		} else {
-			c.live = nil
-		}
+		c.expired = only(c.expired, lingerLease)
 	}
-	if over && c.op.Linger > 0 {
-		end := c.now.add(min(c.op.Linger, core.MaxLinger).Microseconds())
-		if i, found := find(c.live, lingerClaim); found {
-			end = c.later(c.live[i].end, end)
+	if released && c.op.Linger > 0 {
+		end := c.now.add(milliseconds(min(c.op.Linger, maxLinger)))
+		if linger := only(c.live, lingerLease); linger != nil {
+			end = c.later(linger[0].end, end)
 		}
-		c.live = put(c.live, lingerClaim, end)
+		c.live = put(c.live, lingerLease, end)
 	}
-	if over {
-		c.changed()
+	for _, session := range sessions {
+		c.end(session)
+	}
+	if released {
+		c.prolong()
+	} else if len(sessions) > 0 {
+		c.remember(c.ended[len(c.ended)-1].until)
 	}
 }
 
 // end remembers that a session of the caller's has ended.
 func (c *change) end(session string) {
-	until := instant{plus: unbounded}
-	if c.retention > 0 {
-		until = c.now.add(core.EndedMemory.Microseconds())
+	user := c.op.User.ID
+	c.ended = slices.DeleteFunc(c.ended, func(e ended) bool { return e.user == user && e.session == session })
+	if c.retention == 0 {
+		// Nothing is forgotten, so the order is of no use: one that is always the same makes equal states equal.
+		c.ended = append(c.ended, ended{user, session, instant{plus: unbounded}})
+		slices.SortFunc(c.ended, func(a, b ended) int {
+			return cmp.Or(cmp.Compare(a.user.String(), b.user.String()), cmp.Compare(a.session, b.session))
+		})
+		return
 	}
-	c.ended = put(c.ended, c.endedName(session), until)
-	if len(c.ended) > core.MaxEnded {
-		c.ended = drop(c.ended, c.first(c.ended).name)
+	c.ended = append(c.ended, ended{user, session, c.now.add(endedMemory)})
+	if len(c.ended) <= maxEnded {
+		return
 	}
-	c.prolong(until)
+	// There are too many. The user who has most of them forgets the oldest: of several the caller, else the one
+	// whose is the oldest of all.
+	count, most := map[core.UserID]int{}, 0
+	for _, e := range c.ended {
+		count[e.user]++
+		most = max(most, count[e.user])
+	}
+	oldest := slices.IndexFunc(c.ended, func(e ended) bool {
+		if count[user] == most {
+			return e.user == user
+		}
+		return count[e.user] == most
+	})
+	c.ended = slices.Delete(c.ended, oldest, oldest+1)
 }
 
-// changed notes that the hold has changed: it is remembered for the retention time after its end, or for
-// as long as an ended session is.
-func (c *change) changed() {
-	c.write, c.stored = true, true
+// prolong: a hold that was changed is remembered for the retention time after its end.
+func (c *change) prolong() {
+	c.stored = true
 	if c.retention == 0 {
 		return
 	}
 	end := c.now
-	for _, claim := range c.live {
-		end = c.later(end, claim.end)
+	for _, l := range c.live {
+		end = c.later(end, l.end)
 	}
 	c.gone = end.add(c.retention)
-	for _, session := range c.ended {
-		c.prolong(session.end)
+	for _, e := range c.ended {
+		c.gone = c.later(c.gone, e.until)
 	}
 }
 
-func (c *change) prolong(until instant) {
+// remember: an ended session is remembered, and the rest with it.
+func (c *change) remember(until instant) {
 	if c.retention == 0 {
+		c.stored = true
 		return
 	}
 	if !c.stored {

@@ -29,7 +29,7 @@ import (
 // effect once at any time from then to the end of the history, also after the call has returned, or not
 // at all. A sending that Redis refused or that found no connection had no effect.
 //
-// Every other time is computed: HeldFor and ExpiresIn must be, to the microsecond, differences of the
+// Every other time is computed: HeldFor and ExpiresIn must be, to the millisecond, differences of the
 // times at which the operations took effect, and an expiry is no event but follows from them. One field
 // is laxer: a call that was sent more than once may say that it acquired what it renewed, if the hold is
 // no older than the call took, since it cannot tell its own earlier sending's hold from one that was
@@ -51,7 +51,7 @@ type event struct {
 	plain    bool          // no script answered
 }
 
-// input is what porcupine hands to the model: times by the wall clock, in microseconds.
+// input is what porcupine hands to the model: times by the wall clock, in milliseconds.
 type input struct {
 	event
 	from, to int64
@@ -75,13 +75,18 @@ type sending struct {
 	err   error
 }
 
-// refused tells whether Redis answered that it did not run the script, which it may not know.
-func (s sending) refused() bool {
-	var refused redis.Error
-	return s.ended && errors.As(s.err, &refused)
+// answered reports whether the script has run and answered, if only that the record is malformed.
+func (s sending) answered() bool {
+	return s.ended && (s.err == nil || redis.HasErrorPrefix(s.err, "MALFORMED"))
 }
 
-// applied tells whether the sending may have taken effect.
+// refused reports whether Redis answered that it did not run the script, which it may not know.
+func (s sending) refused() bool {
+	var refused redis.Error
+	return s.ended && errors.As(s.err, &refused) && !s.answered()
+}
+
+// applied reports whether the sending may have taken effect.
 func (s sending) applied() bool {
 	var operation *net.OpError
 	unsent := s.ended && errors.As(s.err, &operation) && operation.Op == "dial"
@@ -191,9 +196,9 @@ func (o *observer) begin(ctx context.Context, cmd redis.Cmder) (end func(error))
 	sent, _ := ctx.Value(sendingsKey{}).(*sendings)
 	switch cmd.Name() {
 	case "evalsha", "eval":
-		// The engine's arguments point to its call: the script, 1, the key, the owner, the name and so on.
-		if name, ok := cmd.Args()[5].(*string); ok && *name != "" {
-			named, _ := o.named.Load(*name)
+		// The arguments are the script, 1, the key, the operation, the user, the name and so on.
+		if name, _ := cmd.Args()[6].(string); name != "" {
+			named, _ := o.named.Load(name)
 			sent, _ = named.(*sendings)
 		}
 	default:
@@ -205,8 +210,19 @@ func (o *observer) begin(ctx context.Context, cmd redis.Cmder) (end func(error))
 	return sent.begin()
 }
 
-// changes tells whether an operation may change anything.
+// changes reports whether an operation may change anything.
 func (o Op) changes() bool { return o.Kind != Status && (o.Kind != Check || o.Renew || o.IfFree) }
+
+// reach carries a Spoil or Mend out, and returns what it adds to the history.
+func (s *site) reach(t *testing.T, uid string, client int, op Op) event {
+	t.Helper()
+	from := time.Now()
+	seen, err := op.reach(t.Context(), s.direct, uid)
+	if err != nil {
+		t.Errorf("%v: %v", op, err)
+	}
+	return event{client: client, op: op, from: from, to: time.Now(), seen: seen}
+}
 
 // record carries an operation out and returns what it adds to the history.
 func (s *site) record(t *testing.T, uid string, client int, op Op) (Seen, []event) {
@@ -229,7 +245,7 @@ func (s *site) record(t *testing.T, uid string, client int, op Op) (Seen, []even
 	for i, s := range sent.all {
 		e := event{client: client, op: op, from: s.from, seen: Seen{Verdict: Unknown}}
 		switch {
-		case known && i == len(sent.all)-1 && s.ended && s.err == nil:
+		case known && i == len(sent.all)-1 && s.answered():
 			found, e.to, e.seen = true, to, seen
 			for _, earlier := range sent.all[:i] {
 				if !earlier.refused() {
@@ -272,7 +288,7 @@ func operations(events []event) []porcupine.Operation {
 			ClientId: e.client,
 			Call:     int64(e.from.Sub(begin)),
 			Return:   int64(e.to.Sub(begin)),
-			Input:    input{event: e, from: e.from.UnixMicro(), to: e.to.UnixMicro()},
+			Input:    input{event: e, from: e.from.UnixMilli(), to: e.to.UnixMilli()},
 		}
 		if e.seen.Verdict == Unknown {
 			operation.Return += 2
@@ -302,8 +318,8 @@ var specification = (&porcupine.NondeterministicModel{
 		return maphash.Comparable(seed, struct {
 			holder       core.User
 			now, fence   instant
-			claims, ends int
-		}{s.holder, s.now, s.fence, len(s.claims), len(s.ended)})
+			leases, ends int
+		}{s.holder, s.now, s.fence, len(s.leases), len(s.ended)})
 	},
 	DescribeOperation: func(in, _ any) string { return in.(input).String() },
 }).ToModel()
@@ -331,7 +347,7 @@ func (w *world) step(i input) {
 		return
 	}
 	answer := w.apply(i.op, now, true)
-	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Microseconds() {
+	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Milliseconds() {
 		answer.Renewed = false
 	}
 	w.admit(answer, i.seen)
@@ -346,12 +362,13 @@ func (w *world) look(i input, read instant) answer {
 	w.require(read, now, 0)
 	w.require(now, instant{plus: i.to}, 0)
 	w.now = now
-	live, lapsed := w.ahead(w.claims)
+	live, expired := w.split(w.leases)
 	later := &change{world: w, op: i.op, live: live}
 	switch {
+	case a.Verdict == Malformed:
 	case a.Verdict == Free || a.Verdict == NotHeld:
-		if len(lapsed) > 0 && op.Kind == Check { // a status may be a script's answer
-			w.require(w.latest(lapsed).end, now, -timeout.Microseconds()-1)
+		if len(expired) > 0 && op.Kind == Check { // a status may be a script's answer
+			w.require(w.latest(expired).end, now, -milliseconds(timeout)-1)
 		}
 	case len(live) == 0:
 		w.impossible = true

@@ -51,6 +51,7 @@ type script struct {
 	ttls   []time.Duration
 	pause  time.Duration // the longest that a client waits between two operations
 	faults int
+	spoils bool // somebody spoils the record once, and mends it
 }
 
 // site is where histories are made: a server, and an engine that reaches it through a proxy.
@@ -122,6 +123,10 @@ func (s *site) play(t *testing.T, script script) []event {
 	for range script.faults {
 		faults[1+random.Int64N(int64(script.each*len(persons)))] = s.fault(t, random, &healing)
 	}
+	spoil := int64(-1)
+	if script.spoils {
+		spoil = 1 + random.Int64N(int64((script.each-1)*len(persons)))
+	}
 	if s.crowded {
 		defer s.gather(t)()
 	}
@@ -136,8 +141,19 @@ func (s *site) play(t *testing.T, script script) []event {
 				if lost.Load() >= maxLost {
 					return
 				}
-				if fault := faults[count.Add(1)]; fault != nil {
+				n := count.Add(1)
+				if fault := faults[n]; fault != nil {
 					fault()
+				}
+				if n == spoil || n == spoil+int64(len(persons)) {
+					reach := Op{Kind: Spoil}
+					if n > spoil {
+						reach.Kind = Mend
+					}
+					e := s.reach(t, uid, client, reach)
+					mu.Lock()
+					history = append(history, e)
+					mu.Unlock()
 				}
 				op := script.draw(random, fence.Load())
 				op.User = person.user
@@ -187,8 +203,8 @@ func (script script) draw(random *rand.Rand, fence int64) Op {
 		}
 	case n < 14:
 		op.Kind = Release
-		if random.IntN(3) == 0 {
-			op.Linger = script.ttls[0]
+		if random.IntN(2) == 0 {
+			op.Linger = script.ttls[random.IntN(len(script.ttls))]
 		}
 		if random.IntN(3) == 0 {
 			op.Fence = fence
@@ -282,6 +298,7 @@ func testLinearizableBy(t *testing.T, way way, script script) {
 			break
 		}
 		script.seed = first + uint64(i)
+		script.spoils = i%4 == 3
 		events := s.play(t, script)
 		begin := time.Now()
 		result, info := check(events)

@@ -8,9 +8,9 @@ import "slices"
 // are no times at all under which the contract allows it, and accepted only if there are some.
 //
 // What is known is a zone: bounds of the differences of unknowns, closed under addition, as timed
-// automata have it. Nothing is lost in it: a reply's HeldFor ties two unknown times to the microsecond.
+// automata have it. Nothing is lost in it: a reply's HeldFor ties two unknown times to the millisecond.
 
-// instant is a microsecond of Redis's clock, or a fence: an unknown plus a number. The unknown 0 is zero,
+// instant is a millisecond of Redis's clock, or a fence: an unknown plus a number. The unknown 0 is zero,
 // so instant{plus: n} is the number n.
 type instant struct {
 	of   int
@@ -138,7 +138,7 @@ func (w *world) either() bool {
 	return w.path[w.asked-1]
 }
 
-// atMost tells whether a less b is at most n.
+// atMost reports whether a less b is at most n.
 func (w *world) atMost(a, b instant, n int64) bool {
 	n += b.plus - a.plus
 	switch {

@@ -38,7 +38,7 @@ func TestDrawTakesEveryLineBeforeAnyAgain(t *testing.T) {
 	}
 }
 
-// Whoever finds a mutant invalid takes another, so the wanted number is of valid ones.
+// A worker that finds a mutant invalid takes another, so the wanted number is of valid ones.
 func TestQueueReplacesInvalidMutants(t *testing.T) {
 	q := &queue{order: goMutants(t, goSource)[:4], left: 2}
 	want := ids(q.order)[:3]

@@ -197,7 +197,7 @@ func calledName(call *ast.CallExpr) string {
 	return ""
 }
 
-// isText tells whether an expression is of strings, which cannot be subtracted.
+// isText reports whether an expression is of strings, which cannot be subtracted.
 func isText(e ast.Expr) bool {
 	switch e := e.(type) {
 	case *ast.BasicLit:

@@ -73,17 +73,17 @@ func (t luaToken) is(words []string) bool {
 	return t.kind != luaString && slices.Contains(words, t.text)
 }
 
-// wantsMore tells whether the statement goes on after the token, on whatever line.
+// wantsMore reports whether the statement goes on after the token, on whatever line.
 func (t luaToken) wantsMore() bool {
 	return t.is(luaOperators) || t.is([]string{"not", "#", ":", "(", "{", "[", "return"})
 }
 
-// continues tells whether the token goes on with the statement of the line before.
+// continues reports whether the token goes on with the statement of the line before.
 func (t luaToken) continues() bool {
 	return t.is(luaOperators) || t.is([]string{":", ")", "}", "]", "(", "{"}) || t.kind == luaString
 }
 
-// endsValue tells whether the token may be the end of an operand.
+// endsValue reports whether the token may be the end of an operand.
 func (t luaToken) endsValue() bool {
 	switch t.kind {
 	case luaSymbol:
@@ -94,7 +94,7 @@ func (t luaToken) endsValue() bool {
 	return true
 }
 
-// beginsStatement tells whether a statement begins with the token that may be left out.
+// beginsStatement reports whether a statement begins with the token that may be left out.
 func (t luaToken) beginsStatement() bool {
 	return t.kind == luaName && !t.is([]string{"local", "function", "then", "else", "elseif", "end", "until", "do"})
 }

@@ -66,7 +66,7 @@ func lineAt(source []byte, offset int) string {
 	return strings.TrimSpace(string(line))
 }
 
-// isMessage tells whether a string is for people: it has words, and not just the list of a header's value.
+// isMessage reports whether a string is for people: it has words, and not just the list of a header's value.
 func isMessage(text string) bool {
 	return strings.Contains(strings.NewReplacer(", ", ",", "; ", ";").Replace(text), " ")
 }

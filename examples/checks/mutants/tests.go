@@ -44,7 +44,7 @@ func (t tester) command(ctx context.Context, folder string, args ...string) *exe
 	return c
 }
 
-// builds tells whether the package compiles.
+// builds reports whether the package compiles.
 func (t tester) builds(ctx context.Context, name string) (bool, error) {
 	err := t.command(ctx, ".", "build", name).Run()
 	var refused *exec.ExitError

@@ -18,7 +18,7 @@ type result struct {
 	took time.Duration
 }
 
-// queue hands out mutants in their order. Whoever found one invalid takes the next in its place, so what
+// queue hands out mutants in their order. A worker that found one invalid takes the next in its place, so what
 // is tried is the same for any number of jobs.
 type queue struct {
 	mu    sync.Mutex
