@@ -26,7 +26,7 @@
  * - Send `saveHeaders()` with every save and give every answer to `afterSave()`. The lock is advice; the
  *   server's guard, which compares the fence, is what protects the text.
  * - After `lost`, keep what was typed, show it, and load the newer text before calling `acquire()` again:
- *   that call takes the lock whoever edited in between.
+ *   that call takes the lock even if somebody edited in between.
  * - Keep unsaved text in localStorage, and clear it only after a confirmed save.
  */
 export class EditLock extends EventTarget {
@@ -57,7 +57,7 @@ export class EditLock extends EventTarget {
   /**
    * Who has the lock, as far as is known: this page's own user as well, null if nobody. The id is null
    * where the server hides the holder; the name is null for one's own user, and until the first look
-   * after `denied` or `lost` (an `updated` event tells when it is known).
+   * after `denied` or `lost` (an `updated` event says that it is known).
    */
   readonly holder: Holder | null;
 
@@ -108,7 +108,7 @@ export class EditLock extends EventTarget {
 
   /**
    * Gives the lock back and stops following it; the state becomes `idle` at once. Resolves when the server
-   * has answered or could not be reached (then the timeout ends the hold); never rejects.
+   * has answered or could not be reached (then the ttl ends the hold); never rejects.
    */
   release(): Promise<void>;
 
@@ -162,7 +162,7 @@ export interface Holder {
   readonly name: string | null;
 }
 
-/** What a `change` event tells. The lock's properties are up to date when it is dispatched. */
+/** What a `change` event says. The lock's properties are up to date when it is dispatched. */
 export interface Detail {
   /**
    * - `acquired`: the state became `held`; see `resumed`
@@ -171,7 +171,7 @@ export interface Detail {
    * - `freed`: nobody else has it any longer. While `lost`, the newer text can be loaded now
    * - `updated`: something else about the holder has changed or become known
    * - `lost`, `released`: the hold is over; see `reason`
-   * - `expired`: the timeout has run out without an answer, so others may acquire it. The state stays `held`
+   * - `expired`: the ttl has run out without an answer, so others may acquire it. The state stays `held`
    * - `offline`, `online`: see `online`
    * - `forbidden`: a takeover was refused
    * - `error`: the server refused to answer (401, 403, 404, a second 410 in a row and so on; see `status` and

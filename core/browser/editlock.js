@@ -49,9 +49,9 @@ export class EditLock extends EventTarget {
   #renamed = false; // after a 410
   #away = false; // after pagehide
   #expired = false;
-  #session = ''; // named only while a claim may exist
+  #session = ''; // named only while a lease may exist
   #etag = '';
-  #timeout = 0;
+  #ttl = 0;
   #failures = 0;
   #sent = () => Infinity;
   #due = () => 0;
@@ -185,7 +185,7 @@ export class EditLock extends EventTarget {
     try {
       if (session) await this.#fetch('DELETE', '', { 'Lock-Session': session, ...headers }, { keepalive: true });
     } catch {
-      // The timeout ends the claim.
+      // The ttl ends the lease.
     }
   }
 
@@ -229,7 +229,7 @@ export class EditLock extends EventTarget {
       this.#cut();
       this.#trouble(request, true);
     }
-    if (this.state === 'held' && !this.#expired && this.#age() >= this.#timeout) {
+    if (this.state === 'held' && !this.#expired && this.#age() >= this.#ttl) {
       this.#expired = true;
       this.#emit('expired');
     }
@@ -242,7 +242,7 @@ export class EditLock extends EventTarget {
     if (active && !this.#request && this.#due() <= 0) this.#run();
     const ms = Math.max(0, Math.min(
       this.#request?.left() ?? (active ? this.#due() : Infinity),
-      live ? Math.min(idle, this.#timeout - this.#age()) : Infinity,
+      live ? Math.min(idle, this.#ttl - this.#age()) : Infinity,
     ));
     if (!held) this.#silence();
     this.#window.clearTimeout(this.#timer);
@@ -264,7 +264,7 @@ export class EditLock extends EventTarget {
   async #run() {
     const hold = this.#mode === 'hold', taking = this.#taking;
     const age = this.#clock(), abort = new AbortController();
-    const limit = SECOND * (hold ? Math.min(10, Math.max(2, this.#timeout / 3 / SECOND || 10)) : 35);
+    const limit = SECOND * (hold ? Math.min(10, Math.max(2, this.#ttl / 3 / SECOND || 10)) : 35);
     /** @type {any} */
     const request = this.#request = { taking, age, abort, left: () => limit - age() };
     this.#sent = age;
@@ -317,11 +317,11 @@ export class EditLock extends EventTarget {
     if (status === 200) {
       const resumed = data.fence === this.fence;
       this.fence = data.fence;
-      this.#timeout = data.expires_in_ms;
+      this.#ttl = data.expires_in_ms;
       this.#fresh = this.#expired = false;
       this.#info = { ...data, locked: true, mine: true };
       this.#age = age; // from before it was sent: never longer than the server's count
-      this.#plan(Math.max(this.#timeout / 3, SECOND / 4), age);
+      this.#plan(Math.max(this.#ttl / 3, SECOND / 4), age);
       this.#to('held', held ? 'renewed' : 'acquired', { resumed });
     } else if (status === 410 && !renamed) {
       this.#renamed = true;
@@ -361,7 +361,7 @@ export class EditLock extends EventTarget {
       this.#mode = 'hold';
       return this.#plan(0);
     }
-    // A loss stays one, whoever has the lock now: the text in the page is old.
+    // A loss stays one, even if the lock is free now: the text in the page is old.
     const state = this.state === 'lost' ? 'lost' : blocked ? 'denied' : 'free';
     const turned = state !== this.state || !blocked !== !(old.locked && !old.mine);
     this.#to(state, turned ? (blocked ? 'denied' : 'freed') : data ? 'updated' : '');

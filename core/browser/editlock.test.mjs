@@ -297,7 +297,7 @@ test('a lapse is noticed: 412 with a newer fence', async () => {
   assert.equal(page.lock.reason, 'moved');
   assert.equal(page.events.at(-1).type, 'lost');
   assert.equal(page.lock.holder, null);
-  // The old fence goes with a late save, which the server refuses by it; the session has no claim.
+  // The old fence goes with a late save, which the server refuses by it; the session has no lease.
   assert.deepEqual(page.lock.saveHeaders(), { 'Lock-Fence': String(FENCE) });
   await page.pass(5 * MINUTE);
   assert.equal(page.of('POST').length, 1, 'a page that lost the lock must not renew it');
@@ -611,7 +611,7 @@ test('nothing is released where nothing was acquired', async () => {
   const page = await waiting();
   await page.lock.release();
   assert.equal(page.lock.state, 'idle');
-  assert.equal(page.of('DELETE').length, 0, 'the refused session has no claim, and the server remembers only 64');
+  assert.equal(page.of('DELETE').length, 0, 'the refused session has no lease, and the server remembers only 64');
   await page.on('pagehide', { persisted: false });
   assert.equal(page.of('DELETE').length, 0);
 });
