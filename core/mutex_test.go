@@ -749,3 +749,20 @@ type storedRecord struct {
 		Until   int64
 	}
 }
+
+func TestReleaseThatLeavesALeaseIsNoEvent(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		mine := f.Mutex("d", time.Minute, ann)
+		acquire(t, mine.WithSession("a"))
+		acquire(t, mine.WithSession("b"))
+		release(t, mine.WithSession("a"))
+		release(t, f.Mutex("d", time.Minute, bob))
+		if got, want := f.events(), []core.EventKind{core.Acquired, core.Renewed}; !slices.Equal(got, want) {
+			t.Errorf("%v, want %v", got, want)
+		}
+		release(t, mine.WithSession("b"))
+		if got, want := f.events(), []core.EventKind{core.Released}; !slices.Equal(got, want) {
+			t.Errorf("the last one: %v, want %v", got, want)
+		}
+	})
+}
