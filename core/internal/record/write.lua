@@ -33,5 +33,5 @@ if redis.pcall('SET', KEYS[1], text, 'PX', keep).err then
   redis.call('SET', KEYS[1], text, 'PX', keep)
 end
 -- PUBLISH may fail (an ACL): waiters look again within 30 s.
-if announced or last < expires then redis.pcall('PUBLISH', ARGV[8], KEYS[1]) end
+if announced or (held and last < expires) then redis.pcall('PUBLISH', ARGV[8], KEYS[1]) end
 return KEYS[1] .. '\n' .. outcome .. '\n' .. clock[1] .. ' ' .. clock[2] .. '\n' .. text .. '\0' .. before
