@@ -32,8 +32,8 @@ import (
 // Every other time is computed: HeldFor and ExpiresIn must be, to the millisecond, differences of the
 // times at which the operations took effect, and an expiry is no event but follows from them. One field
 // is laxer: a call that was sent more than once may say that it acquired what it renewed, if the hold is
-// no older than the call took, since it cannot tell its own earlier sending's hold from one that was
-// made just before.
+// no older than the call took, to the millisecond that Redis's times are cut to, since it cannot tell its
+// own earlier sending's hold from one that was made just before.
 //
 // A plain read takes effect when the value is read, between the call and its return; it changes nothing, so
 // that its sendings need not be told apart. What it says of time is as of a second moment, the TIME that
@@ -347,7 +347,7 @@ func (w *world) step(i input) {
 		return
 	}
 	answer := w.apply(i.op, now, true)
-	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Milliseconds() {
+	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Milliseconds()+1 {
 		answer.Renewed = false
 	}
 	w.admit(answer, i.seen)
