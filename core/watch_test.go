@@ -391,3 +391,24 @@ func TestAllWaitersShareOneSubscriptionAndLeaveNothingBehind(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
+
+// What ended nothing is not announced. A message of the test's own shows that there was none before it.
+func TestReleaseThatOnlyDropsExpiredLeasesIsNotAnnounced(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	mine := f.Mutex("d", time.Minute, ann)
+	acquire(t, mine)
+	f.advance(2 * time.Minute)
+	heard := f.client.Subscribe(t.Context(), "editlock:changes")
+	t.Cleanup(func() { _ = heard.Close() })
+	if _, err := heard.Receive(t.Context()); err != nil { // the subscription stands
+		t.Fatal(err)
+	}
+	release(t, mine.WithSession("s"))
+	if err := f.client.Publish(t.Context(), "editlock:changes", "last").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if message, err := heard.ReceiveMessage(t.Context()); err != nil || message.Payload != "last" {
+		t.Errorf("announced: %v, %v", message, err)
+	}
+}
