@@ -83,7 +83,14 @@ func startFront(t *testing.T, server string) *front {
 		ErrorLog:     log.New(io.Discard, "", 0), // clients that go away
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) },
 	}
-	listener := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, proxy) }))
+	listener := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { f.serve(w, r, proxy) }))
+	if err := listener.Listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if listener.Listener, err = suite.origins.listen(); err != nil {
+		t.Fatal(err)
+	}
+	listener.Start()
 	f.url = listener.URL
 	t.Cleanup(func() {
 		f.mu.Lock()

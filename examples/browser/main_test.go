@@ -27,6 +27,7 @@ var suite struct {
 	binaries string
 	chromium func() (context.Context, error)
 	people   people
+	origins  origins
 }
 
 func TestMain(m *testing.M) {

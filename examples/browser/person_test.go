@@ -15,7 +15,7 @@ import (
 
 // person is a browser context with the cookie of one user. A new window takes Chromium a second, so a
 // scenario hands its people on to the next one, each with a window that shows nothing. The next scenario
-// has a server of its own, hence an origin of its own, with a storage of its own.
+// has an origin of its own, hence a storage of its own.
 type person struct {
 	id      string
 	context cdp.BrowserContextID
