@@ -101,7 +101,7 @@ func New(client Client, options Options) (*Locker, error) {
 		retention: options.Retention, onEvent: options.OnEvent,
 	}
 	l.hub = hub.New(w, l.channel, l.look, func(ctx context.Context, err error) {
-		_ = l.failed(ctx, Event{Op: "watch"}, err) // nobody waits for this very error: it is an event
+		_ = l.failed(ctx, time.Now(), Event{Op: "watch"}, err) // nobody waits for this very error: it is an event
 	})
 	return l, nil
 }
@@ -170,18 +170,20 @@ func (l *Locker) keys(uids []string) ([]string, error) {
 	return keys, nil
 }
 
-// emit hands an event to the application. A panic of its hook must neither undo a decision nor end the process.
-func (l *Locker) emit(ctx context.Context, e Event) {
+// emit hands an event of a call that began at start to the application. A panic of its hook must neither undo a
+// decision nor end the process.
+func (l *Locker) emit(ctx context.Context, start time.Time, e Event) {
 	defer func() {
 		if p := recover(); p != nil {
 			slog.ErrorContext(ctx, "editlock: Options.OnEvent panicked", "event", string(e.Kind), "panic", p)
 		}
 	}()
+	e.Duration = time.Since(start)
 	l.onEvent(ctx, e)
 }
 
 // failed makes an ErrUnavailable, and an event of a failure. e says of what.
-func (l *Locker) failed(ctx context.Context, e Event, err error) error {
+func (l *Locker) failed(ctx context.Context, start time.Time, e Event, err error) error {
 	if errors.Is(err, wire.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
 	}
@@ -191,7 +193,7 @@ func (l *Locker) failed(ctx context.Context, e Event, err error) error {
 	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, e.Op, err)
 	if !errors.Is(ctx.Err(), context.Canceled) { // a caller that went away is no failure of the store
 		e.Kind, e.Err = StoreFailed, err
-		l.emit(ctx, e)
+		l.emit(ctx, start, e)
 	}
 	return err
 }

@@ -61,7 +61,7 @@ func (l *Locker) read(ctx context.Context, start time.Time, keys []string, state
 		reads[i] = wire.Read(key)
 	}
 	if err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), reads...); err != nil {
-		return nil, l.failed(ctx, l.lookEvent(keys[0], start), err)
+		return nil, l.failed(ctx, start, l.lookEvent(keys[0]), err)
 	}
 	for i, c := range reads {
 		var found record.Record
@@ -85,7 +85,7 @@ func (l *Locker) ask(ctx context.Context, start time.Time, keys []string, states
 		calls[i] = l.call(status, keys[place], record.Request{})
 	}
 	if err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), calls...); err != nil {
-		return l.failed(ctx, l.lookEvent(keys[undecided[0]], start), err)
+		return l.failed(ctx, start, l.lookEvent(keys[undecided[0]]), err)
 	}
 	for i, place := range undecided {
 		reply, err := parseReply(calls[i], keys[place])
@@ -101,15 +101,15 @@ func (l *Locker) state(ctx context.Context, start time.Time, key string, found r
 	if err == nil {
 		return found.State(now), nil
 	}
-	failure := l.failed(ctx, l.lookEvent(key, start), err)
+	failure := l.failed(ctx, start, l.lookEvent(key), err)
 	if record.IsMalformed(err) {
 		return record.State{Malformed: true}, nil
 	}
 	return record.State{}, failure
 }
 
-func (l *Locker) lookEvent(key string, start time.Time) Event {
-	return Event{Op: status.name, UID: record.UID(l.prefix, key), Duration: time.Since(start)}
+func (l *Locker) lookEvent(key string) Event {
+	return Event{Op: status.name, UID: record.UID(l.prefix, key)}
 }
 
 // parseReply returns what a script replied.

@@ -158,19 +158,19 @@ func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) error {
 	if err == nil {
 		reply, err = parseReply(call, key)
 	}
-	event := m.event(release, start)
+	event := m.event(release)
 	event.Fence = reply.Record.Fence
 	switch {
 	case err != nil:
-		return m.locker.failed(ctx, event, err)
+		return m.locker.failed(ctx, start, event, err)
 	case reply.Outcome == record.Released, reply.Outcome == record.Lingering:
 		event.Kind = Released
-		m.locker.emit(ctx, event)
+		m.locker.emit(ctx, start, event)
 		return nil
 	case reply.Outcome == record.Kept, reply.Outcome == record.None:
 		return nil
 	default:
-		return m.locker.failed(ctx, event, unexpected(reply.Outcome))
+		return m.locker.failed(ctx, start, event, unexpected(reply.Outcome))
 	}
 }
 
@@ -184,11 +184,11 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 	q.User, q.Name, q.Session, q.Duration = m.user.ID.recorded(), m.user.displayName(), m.session, m.ttl
 	call := m.locker.call(op, key, q)
 	if err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err != nil {
-		return nil, m.locker.failed(ctx, m.event(op, start), err)
+		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
 	reply, err := parseReply(call, key)
 	if err != nil {
-		return nil, m.locker.failed(ctx, m.event(op, start), err)
+		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
 	if call.Doubtful {
 		reply.Outcome = afterRepeat(op, q, reply, time.Since(start))
@@ -209,7 +209,7 @@ func (m *Mutex) read(ctx context.Context, start time.Time, q record.Request) (lo
 		err = parseRead(call, &found)
 	}
 	if err != nil {
-		return nil, true, m.locker.failed(ctx, m.event(check, start), err)
+		return nil, true, m.locker.failed(ctx, start, m.event(check), err)
 	}
 	now := call.Time.UnixMilli()
 	outcome, decided := found.Check(now, q, m.locker.wire.Timeout())
@@ -237,22 +237,22 @@ func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.
 
 // conclude makes the lock, or the error, of what an operation came to, and its events.
 func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, reply record.Reply) (*Lock, error) {
-	event := m.event(op, start)
+	event := m.event(op)
 	event.Fence = reply.Record.Fence
 	state := reply.Record.State(reply.Now)
 	denied := func(holder UserID, err error) (*Lock, error) {
 		event.Kind, event.Other = Denied, holder
-		m.locker.emit(ctx, event)
+		m.locker.emit(ctx, start, event)
 		return nil, err
 	}
 	switch reply.Outcome {
 	case record.Acquired, record.Taken, record.Renewed, record.Held:
 		if !state.Locked || state.User != m.user.ID.recorded() {
-			return nil, m.locker.failed(ctx, event, errors.New("the reply grants another user's hold"))
+			return nil, m.locker.failed(ctx, start, event, errors.New("the reply grants another user's hold"))
 		}
 	case record.Locked, record.Conflict:
 		if !state.Locked || state.User == m.user.ID.recorded() {
-			return nil, m.locker.failed(ctx, event, errors.New("the reply denies the caller's own hold"))
+			return nil, m.locker.failed(ctx, start, event, errors.New("the reply denies the caller's own hold"))
 		}
 		other := newStatus(m.uid, state)
 		if reply.Outcome == record.Locked {
@@ -268,9 +268,9 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, re
 	case record.Ended:
 		return denied(UserID{}, ErrSessionEnded)
 	default:
-		return nil, m.locker.failed(ctx, event, unexpected(reply.Outcome))
+		return nil, m.locker.failed(ctx, start, event, unexpected(reply.Outcome))
 	}
-	m.emitHeld(ctx, event, reply)
+	m.emitHeld(ctx, start, event, reply)
 	return &Lock{
 		UID: m.uid, User: m.user, Fence: reply.Record.Fence,
 		Renewed:  reply.Outcome == record.Renewed || reply.Outcome == record.Held,
@@ -279,14 +279,14 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, re
 }
 
 // emitHeld makes the events of an operation that ended in the caller's hold.
-func (m *Mutex) emitHeld(ctx context.Context, event Event, reply record.Reply) {
+func (m *Mutex) emitHeld(ctx context.Context, start time.Time, event Event, reply record.Reply) {
 	before := userIDOf(reply.Before.User)
 	switch reply.Outcome {
 	case record.Acquired:
 		if !before.IsZero() {
 			expired := event
 			expired.Kind, expired.User, expired.Session, expired.Fence = Expired, before, "", reply.Before.Fence
-			m.locker.emit(ctx, expired)
+			m.locker.emit(ctx, start, expired)
 		}
 		event.Kind = Acquired
 	case record.Taken:
@@ -296,11 +296,11 @@ func (m *Mutex) emitHeld(ctx context.Context, event Event, reply record.Reply) {
 	default: // held, and nothing has changed
 		return
 	}
-	m.locker.emit(ctx, event)
+	m.locker.emit(ctx, start, event)
 }
 
-func (m *Mutex) event(op *operation, start time.Time) Event {
-	return Event{Op: op.name, UID: m.uid, User: m.user.ID, Session: m.session, Duration: time.Since(start)}
+func (m *Mutex) event(op *operation) Event {
+	return Event{Op: op.name, UID: m.uid, User: m.user.ID, Session: m.session}
 }
 
 // validate returns ErrInvalid for what Locker.Mutex and WithSession were given out of its range.

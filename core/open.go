@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/editlock/editlock/core/internal/wire"
 )
 
-// The variables that Open reads (rest/CONTRACT.md, Environment).
+// The variables that Open reads (README.md, Configuration).
 const (
 	EnvURL = "REDIS_URL"
 	EnvDB  = "REDIS_DB_MUTEX"
@@ -77,8 +79,8 @@ func open(ctx context.Context, address string, db int) (redis.UniversalClient, e
 func greet(ctx context.Context, client redis.UniversalClient) error {
 	if err := client.Ping(ctx).Err(); err != nil {
 		var refused redis.Error
-		if errors.As(err, &refused) { // Redis did answer: a database out of range, a wrong password
-			return fmt.Errorf("%w: %w", invalid(EnvURL, "or %s: Redis refuses it", EnvDB), err)
+		if errors.As(err, &refused) && !wire.IsPassing(err) {
+			return fmt.Errorf("%w: %w", invalid(EnvURL, "Redis refuses its user, password or database (see %s)", EnvDB), err)
 		}
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, EnvURL, err)
 	}
@@ -97,10 +99,16 @@ func greet(ctx context.Context, client redis.UniversalClient) error {
 // error is ErrMayEvict, or ErrUnavailable where a master could not be asked. Open does this and logs a warning;
 // with a client of your own, call it at start.
 func CheckServer(ctx context.Context, client Client) error {
-	if cluster, ok := client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
+	if cluster, ok := client.(interface {
+		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
+	}); ok {
+		err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
 			return CheckServer(ctx, master)
 		})
+		if err != nil && !errors.Is(err, ErrMayEvict) && !errors.Is(err, ErrUnavailable) {
+			err = fmt.Errorf("%w: the masters: %w", ErrUnavailable, err)
+		}
+		return err
 	}
 	info := redis.NewStringCmd(ctx, "info", "memory")
 	if err := client.Process(ctx, info); err != nil {

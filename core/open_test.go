@@ -1,8 +1,13 @@
 package core_test
 
 import (
+	"bufio"
+	"context"
 	"errors"
+	"fmt"
+	"net"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,6 +135,97 @@ func TestCheckServerWarnsOfAnEvictionPolicy(t *testing.T) {
 		}
 		if err := core.CheckServer(t.Context(), client); !errors.Is(err, test.want) {
 			t.Errorf("%+v: %v", test, err)
+		}
+	}
+}
+
+// A program that starts while Redis loads its data must be able to try again.
+func TestOpenTellsARedisThatIsNotReadyFromOneThatRefuses(t *testing.T) {
+	for refusal, want := range map[string]error{
+		"LOADING Redis is loading the dataset in memory":                core.ErrUnavailable,
+		"MASTERDOWN Link with MASTER is down":                           core.ErrUnavailable,
+		"ERR max number of clients reached":                             core.ErrUnavailable,
+		"WRONGPASS invalid username-password pair or user is disabled.": core.ErrInvalid,
+		"NOPERM this user has no permissions to run the 'ping' command": core.ErrInvalid,
+		"ERR DB index is out of range":                                  core.ErrInvalid,
+	} {
+		t.Run(refusal, func(t *testing.T) {
+			t.Setenv(core.EnvDB, "")
+			t.Setenv(core.EnvURL, "redis://"+refuser(t, refusal))
+			_, err := core.Open(t.Context())
+			if !errors.Is(err, want) || errors.Is(err, core.ErrInvalid) != (want == core.ErrInvalid) {
+				t.Errorf("got %v, want %v", err, want)
+			}
+		})
+	}
+}
+
+// refuser is a server that answers every command with the error. It returns its address.
+func refuser(t *testing.T, refusal string) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		_ = listener.Close()
+		serving.Wait()
+	})
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				lines := bufio.NewScanner(conn)
+				for lines.Scan() {
+					if strings.HasPrefix(lines.Text(), "*") { // a command begins
+						if _, err := fmt.Fprintf(conn, "-%s\r\n", refusal); err != nil {
+							return
+						}
+					}
+				}
+			})
+		}
+	})
+	return listener.Addr().String()
+}
+
+// someMasters is a client of a cluster by its methods, as a struct that embeds *redis.ClusterClient is.
+type someMasters struct {
+	core.Client
+	masters []*redis.Client
+	err     error
+}
+
+func (c someMasters) ForEachMaster(ctx context.Context, do func(context.Context, *redis.Client) error) error {
+	for _, master := range c.masters {
+		if err := do(ctx, master); err != nil {
+			return err
+		}
+	}
+	return c.err
+}
+
+func TestCheckServerAsksEveryMaster(t *testing.T) {
+	t.Parallel()
+	good := redistest.Start(t).Client(t)
+	bad := redistest.Start(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru").Client(t)
+	noSlots := errors.New("no slots")
+	for _, test := range []struct {
+		client someMasters
+		want   error
+	}{
+		{someMasters{good, []*redis.Client{good}, nil}, nil},
+		{someMasters{good, []*redis.Client{good, bad}, nil}, core.ErrMayEvict},
+		{someMasters{good, nil, noSlots}, noSlots},
+		{someMasters{good, nil, noSlots}, core.ErrUnavailable},
+	} {
+		if err := core.CheckServer(t.Context(), test.client); !errors.Is(err, test.want) {
+			t.Errorf("%d masters, %v: %v, want %v", len(test.client.masters), test.client.err, err, test.want)
 		}
 	}
 }

@@ -165,6 +165,26 @@ func TestReplyThatMakesNoSenseIsNoDecision(t *testing.T) {
 	}
 }
 
+// A hook of the client that sends nothing and reports no error, of a dry run, say, leaves commands without an answer.
+func TestCommandsThatWereNotSentAreNoDecision(t *testing.T) {
+	t.Parallel()
+	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", ContextTimeoutEnabled: true})
+	defer client.Close()
+	client.AddHook(answeringHook(func(context.Context, []redis.Cmder) error { return nil }))
+	locker := stubbed(t, client)
+	mutex := locker.Mutex("d", time.Minute, ann)
+	for name, call := range map[string]func() error{
+		"acquire": func() error { _, err := mutex.Acquire(t.Context()); return err },
+		"check":   func() error { _, err := mutex.Check(t.Context()); return err },
+		"release": func() error { return mutex.Release(t.Context()) },
+		"status":  func() error { _, err := locker.Status(t.Context(), "d"); return err },
+	} {
+		if err := call(); !errors.Is(err, core.ErrUnavailable) || errors.Is(err, core.ErrResourceLocked) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestCallEndsWithinTheTimeLimitOfAClientThatHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

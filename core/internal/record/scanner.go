@@ -265,10 +265,11 @@ func (s *scanner) user() (User, bool) {
 	if !ok {
 		return "", false
 	}
-	if text := s.text[start:s.at]; strconv.FormatInt(n, 10) != text {
-		return User(strconv.FormatInt(n, 10)), true
+	text := s.text[start:s.at]
+	if decimal := strconv.AppendInt(make([]byte, 0, 20), n, 10); string(decimal) != text {
+		text = string(decimal)
 	}
-	return User(s.text[start:s.at]), true
+	return User(text), true
 }
 
 // value reads any value.

@@ -13,22 +13,24 @@ import (
 // A lane leads to one server. Most of what a call costs is the system calls of its round trip, so calls that
 // are made at the same time share a pipeline there: a batch.
 //
-//   - While fewer than maxAlone calls are under way and no batch is, a call goes by itself, in the caller's
-//     goroutine. Measured: with 2 to 8 callers a batch costs twice the time and twice the processor
-//     (examples/bench), and a call that goes beside batches makes them smaller.
+//   - While fewer than maxAlone calls are under way and no batch is, a call goes by itself. Measured: with 2 to 8
+//     callers a batch costs twice the time and twice the processor (examples/bench), and a call that goes beside
+//     batches makes them smaller.
 //   - Else it waits for the next batch, which goes when anything under way returns, and after a delay in any
 //     case: with a distant Redis, the wait for a return would double the latency.
 //   - A batch is transport, nothing else. Cancellation, error, repeat and unknown script are each call's own.
 //     Each call is sent after it was made, so what it reads is fresh.
 //   - A batch ends at the deadline of its oldest call, even if the client hangs, and so does the wait for its
-//     place. So calls much younger than the oldest go with the next batch, lest they be cut short, and a call
-//     that has used a quarter of its time, such as the second round trip of a slow one, goes by itself.
+//     place. So calls much younger than the oldest go with the next batch, lest they be cut short.
+//   - Some calls may not wait, and go by themselves at any time: one that has used a quarter of its time, such as the
+//     second round trip of a slow call, and a repeat.
 //   - Each master of a cluster has a lane. A pipeline over several ends with the slowest, and one that hangs
 //     would fail the calls for all.
 const (
 	maxAlone = 4
-	// maxBatches bounds what is under way at a time, on a connection each. More would make smaller batches.
-	maxBatches = 8
+	// While maxUnderWay calls by themselves and batches are under way, on a connection each, no further batch goes.
+	// More would make smaller batches.
+	maxUnderWay = 8
 	// maxBatch bounds the calls of a batch, and so for how long one batch keeps Redis and a connection.
 	maxBatch = 512
 
@@ -44,7 +46,7 @@ type lane struct {
 	wire *Wire
 
 	mu       sync.Mutex
-	alone    int      // calls under way by themselves
+	alone    int      // calls under way by themselves, but for those that may not wait
 	batches  int      // batches under way
 	queue    []*batch // in the order they came
 	delay    *time.Timer
@@ -53,20 +55,13 @@ type lane struct {
 
 // batch is calls that go together.
 type batch struct {
-	calls      []*queued
+	calls      []*Call
 	joinableTo time.Time     // the latest deadline of a call that may go with the oldest
 	done       chan struct{} // closed once err and the calls' answers are there
 	err        error
 }
 
-// queued is a call that waits for its batch.
-type queued struct {
-	*Call
-	deadline time.Time
-	state    atomic.Int32
-}
-
-// The states of a queued call. Either the lane sends it or its caller leaves, never both.
+// The states of a call in a batch. Either the lane sends it or its caller leaves, never both.
 const (
 	waiting int32 = iota
 	sent
@@ -86,14 +81,17 @@ func (l *lane) send(ctx context.Context, deadline time.Time, calls []*Call) erro
 	if l.alone < maxAlone && l.batches == 0 {
 		l.alone++
 		l.mu.Unlock()
-		defer l.returned(&l.alone, time.Now())
-		return l.wire.trip(ctx, deadline, calls)
+		begin := time.Now()
+		err := l.wire.roundTrip(ctx, deadline, calls)
+		l.returned(&l.alone, begin, err == nil && isAnswered(calls))
+		return err
 	}
 	if time.Until(deadline) < l.wire.timeout*3/4 {
 		l.mu.Unlock()
-		return l.wire.trip(ctx, deadline, calls)
+		return l.wire.roundTrip(ctx, deadline, calls)
 	}
-	call := &queued{Call: calls[0], deadline: deadline}
+	call := calls[0]
+	call.deadline = deadline
 	batch := l.join(call)
 	l.mu.Unlock()
 
@@ -109,7 +107,7 @@ func (l *lane) send(ctx context.Context, deadline time.Time, calls []*Call) erro
 }
 
 // join adds the call to the last batch that waits, or to a new one. The caller holds the mutex.
-func (l *lane) join(call *queued) *batch {
+func (l *lane) join(call *Call) *batch {
 	if n := len(l.queue); n > 0 {
 		last := l.queue[n-1]
 		if len(last.calls) < maxBatch && !call.deadline.After(last.joinableTo) {
@@ -118,7 +116,7 @@ func (l *lane) join(call *queued) *batch {
 		}
 	}
 	next := &batch{
-		calls: append(make([]*queued, 0, 32), call), joinableTo: call.deadline.Add(l.wire.timeout / 4), done: make(chan struct{}),
+		calls: append(make([]*Call, 0, 32), call), joinableTo: call.deadline.Add(l.wire.timeout / 4), done: make(chan struct{}),
 	}
 	l.queue = append(l.queue, next)
 	if len(l.queue) == 1 {
@@ -134,19 +132,22 @@ func (l *lane) sendOverdue() {
 	l.sendQueue()
 }
 
-// returned takes a round trip that is over, and began at begin, off its count, and sends what waited for that.
-func (l *lane) returned(count *int, begin time.Time) {
+// returned takes a round trip that is over, and began at begin, off its count, and sends what waited for that. Where
+// nothing was answered there may have been no round trip.
+func (l *lane) returned(count *int, begin time.Time, answered bool) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.shortest.add(now, now.Sub(begin))
+	if answered {
+		l.shortest.add(now, now.Sub(begin))
+	}
 	*count--
 	l.sendQueue()
 }
 
 // sendQueue sends the batches that wait, as far as there are places. The caller holds the mutex.
 func (l *lane) sendQueue() {
-	for len(l.queue) > 0 && l.alone+l.batches < maxBatches {
+	for len(l.queue) > 0 && l.alone+l.batches < maxUnderWay {
 		next := l.queue[0]
 		l.queue = slices.Delete(l.queue, 0, 1)
 		l.batches++
@@ -158,22 +159,24 @@ func (l *lane) sendQueue() {
 // sendBatch carries a batch, without the calls whose callers have left.
 func (l *lane) sendBatch(b *batch) {
 	defer l.wire.gate.leave()
-	calls := make([]*Call, 0, len(b.calls))
+	calls := slices.DeleteFunc(b.calls, func(c *Call) bool { return !c.state.CompareAndSwap(waiting, sent) })
 	var deadline time.Time
-	for _, c := range b.calls {
-		if c.state.CompareAndSwap(waiting, sent) {
-			calls = append(calls, c.Call)
-			if deadline.IsZero() || c.deadline.Before(deadline) {
-				deadline = c.deadline
-			}
+	for _, c := range calls {
+		if deadline.IsZero() || c.deadline.Before(deadline) {
+			deadline = c.deadline
 		}
 	}
 	begin := time.Now()
 	if len(calls) > 0 {
-		b.err = l.wire.trip(context.Background(), deadline, calls)
+		b.err = l.wire.roundTrip(context.Background(), deadline, calls)
 	}
-	l.returned(&l.batches, begin)
+	l.returned(&l.batches, begin, b.err == nil && isAnswered(calls))
 	close(b.done)
+}
+
+// isAnswered reports whether Redis has answered one of the calls.
+func isAnswered(calls []*Call) bool {
+	return slices.ContainsFunc(calls, func(c *Call) bool { return c.Err == nil })
 }
 
 // shortestTrip remembers the shortest round trip of the last 10 to 20 seconds: a longer one speaks of a busy

@@ -90,39 +90,47 @@ func TestNoCallGoesByItselfWhileABatchIsUnderWay(t *testing.T) {
 
 func TestBatchWaitsForAReturnOnlyForADelay(t *testing.T) {
 	// The delay follows the shortest recent round trip, so the cases begin with some round trips.
-	type past struct{ pause, trip time.Duration }
+	type past struct {
+		pause, trip time.Duration
+		err         error
+	}
+	refused := errors.New("refused by a hook of the client")
 	const us, ms, s = time.Microsecond, time.Millisecond, time.Second
 	tests := map[string]struct {
 		trips []past
 		delay time.Duration
 	}{
 		"no round trip is known":            {nil, 100 * us},
-		"a Redis that is near":              {[]past{{0, 999 * us}}, 500 * us},
-		"a Redis that is far":               {[]past{{0, 1 * ms}}, 100 * us},
-		"near, and busy before":             {[]past{{0, 50 * ms}, {0, 200 * us}}, 500 * us},
-		"near, and busy now":                {[]past{{0, 200 * us}, {0, 50 * ms}}, 500 * us},
-		"near, and busy 9 s later":          {[]past{{0, 200 * us}, {9 * s, 50 * ms}}, 500 * us},
-		"near, and busy 11 s later":         {[]past{{0, 200 * us}, {11 * s, 50 * ms}}, 500 * us},
-		"near, and busy 11 and 12 s later":  {[]past{{0, 200 * us}, {11 * s, 50 * ms}, {1 * s, 60 * ms}}, 500 * us},
-		"near, but far 11 and 22 s later":   {[]past{{0, 200 * us}, {11 * s, 50 * ms}, {11 * s, 50 * ms}}, 100 * us},
-		"far, but near 11 s later":          {[]past{{0, 50 * ms}, {11 * s, 200 * us}}, 500 * us},
-		"far, but near 11 s later and busy": {[]past{{0, 50 * ms}, {11 * s, 200 * us}, {1 * s, 50 * ms}}, 500 * us},
+		"a Redis that is near":              {[]past{{0, 999 * us, nil}}, 500 * us},
+		"a Redis that is far":               {[]past{{0, 1 * ms, nil}}, 100 * us},
+		"near, and busy before":             {[]past{{0, 50 * ms, nil}, {0, 200 * us, nil}}, 500 * us},
+		"near, and busy now":                {[]past{{0, 200 * us, nil}, {0, 50 * ms, nil}}, 500 * us},
+		"near, and busy 9 s later":          {[]past{{0, 200 * us, nil}, {9 * s, 50 * ms, nil}}, 500 * us},
+		"near, and busy 11 s later":         {[]past{{0, 200 * us, nil}, {11 * s, 50 * ms, nil}}, 500 * us},
+		"near, and busy 11 and 12 s later":  {[]past{{0, 200 * us, nil}, {11 * s, 50 * ms, nil}, {1 * s, 60 * ms, nil}}, 500 * us},
+		"near, but far 11 and 22 s later":   {[]past{{0, 200 * us, nil}, {11 * s, 50 * ms, nil}, {11 * s, 50 * ms, nil}}, 100 * us},
+		"far, but near 11 s later":          {[]past{{0, 50 * ms, nil}, {11 * s, 200 * us, nil}}, 500 * us},
+		"far, and refused without a trip":   {[]past{{0, 50 * ms, nil}, {0, 1 * us, refused}}, 100 * us},
+		"far, but near 11 s later and busy": {[]past{{0, 50 * ms, nil}, {11 * s, 200 * us, nil}, {1 * s, 50 * ms, nil}}, 500 * us},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			onLine(t, func(t *testing.T, l *line) {
-				var tripTime time.Duration
+				var trip past
 				l.answer = func(ctx context.Context, commands []redis.Cmder) error {
-					time.Sleep(tripTime)
+					time.Sleep(trip.trip)
+					if trip.err != nil {
+						return trip.err
+					}
 					return answerAll(ctx, commands)
 				}
-				for _, p := range test.trips {
-					time.Sleep(p.pause)
-					tripTime = p.trip
-					if err := l.do(t.Context(), change("before")); err != nil {
+				for _, trip = range test.trips {
+					time.Sleep(trip.pause)
+					if err := l.do(t.Context(), change("before")); !errors.Is(err, trip.err) {
 						t.Fatal(err)
 					}
 				}
+				trip = past{}
 				l.trips = nil
 				l.crowd(t, 4)
 				begin := time.Now()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -21,7 +22,12 @@ const (
 var passing = []string{
 	"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS",
 	"MOVED", "ASK", // the client follows these itself, but not for ever
-	"ERR max number of clients reached", "max number of clients reached",
+	"max number of clients reached",
+}
+
+// IsPassing reports whether err is a refusal that ends by itself.
+func IsPassing(err error) bool {
+	return slices.ContainsFunc(passing, func(prefix string) bool { return redis.HasErrorPrefix(err, prefix) })
 }
 
 // shouldRepeat reports whether to send the calls again: a repeat may mend one of them, and harms none. It would
@@ -44,14 +50,9 @@ func mayRepeat(err error, repeatable bool) bool {
 	var network net.Error
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return false
+		return false // also a dial that timed out: the next one would take as long, and the deadline is near
 	case errors.As(err, &refused):
-		for _, prefix := range passing {
-			if redis.HasErrorPrefix(err, prefix) {
-				return true
-			}
-		}
-		return false
+		return IsPassing(err)
 	case errors.Is(err, redis.ErrPoolTimeout), errors.Is(err, redis.ErrPoolExhausted):
 		return true
 	case errors.As(err, &operation) && operation.Op == "dial":

@@ -50,9 +50,9 @@ func newTrip(calls []*Call) *trip {
 	return t
 }
 
-// trip carries the calls to Redis and takes their answers. It returns by the deadline. An error says that no
+// roundTrip carries the calls to Redis and takes their answers. It returns by the deadline. An error says that no
 // answer counts; the client may then still be at work on the commands, but not on the calls.
-func (w *Wire) trip(ctx context.Context, deadline time.Time, calls []*Call) error {
+func (w *Wire) roundTrip(ctx context.Context, deadline time.Time, calls []*Call) error {
 	t := newTrip(calls)
 	var err error
 	if w.obedient {
@@ -69,8 +69,8 @@ func (w *Wire) trip(ctx context.Context, deadline time.Time, calls []*Call) erro
 	return nil
 }
 
-// run lets the client carry the commands out by the deadline. Each command has its error afterwards. An error of
-// run says that none counts: a hook of the client's panicked, or the answer came too late and speaks of the past.
+// run lets the client carry the commands out by the deadline. It returns nil if the commands' own results count. They
+// do not if a hook of the client panicked, or if the answer came too late and speaks of the past.
 func (w *Wire) run(ctx context.Context, deadline time.Time, t *trip) (err error) {
 	ctx, cancel := w.deadlines.context(ctx, deadline, &t.deadline)
 	defer cancel()
@@ -85,7 +85,7 @@ func (w *Wire) run(ctx context.Context, deadline time.Time, t *trip) (err error)
 		p := w.pipelines.Get().(redis.Pipeliner)
 		if err = p.BatchProcess(ctx, t.commands...); err == nil {
 			_, err = p.Exec(ctx)
-			w.pipelines.Put(p)
+			w.pipelines.Put(p) // one that panicked is not used again
 		}
 	}
 	if err != nil && !slices.ContainsFunc(t.commands, func(c redis.Cmder) bool { return c.Err() != nil }) {

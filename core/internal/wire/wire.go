@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -47,7 +48,7 @@ type Wire struct {
 	masters *masters // the lanes of a cluster, likewise
 	cluster cluster  // nil where the client is none
 	single  bool     // everything goes to one server at a time
-	// obedient: the client itself ends what it does when the context ends, so no goroutine must watch it.
+	// obedient: the client itself ends what it does when the context ends, so no goroutine has to watch it.
 	obedient  bool
 	detached  chan struct{} // has a place for each goroutine that runs the client
 	deadlines deadlines
@@ -78,6 +79,7 @@ func New(client Client, timeout time.Duration, batching bool) (*Wire, error) {
 			w.lane = newLane(w)
 		}
 	case cluster:
+		// Never obedient: with a context of its own, the client may ask for the properties of commands for 5 s.
 		w.cluster = c
 		if batching {
 			w.masters = &masters{wire: w, cluster: c}
@@ -130,7 +132,10 @@ type Call struct {
 	// Doubtful reports that the call was sent again after Redis may have carried it out.
 	Doubtful bool
 
-	room [scriptHead + MaxArguments]any // of args
+	deadline time.Time    // in a batch
+	state    atomic.Int32 // in a batch: waiting, sent or left
+
+	readArgs [2]any // room for the args of a Read
 }
 
 const (
@@ -144,7 +149,7 @@ const (
 // given.
 func Eval(script *Script, key string, appendArguments func([]any) []any) *Call {
 	c := &Call{key: key, script: script, repeatable: script.repeatable}
-	c.args = appendArguments(append(c.room[:0], "evalsha", script.hash, 1, key))
+	c.args = appendArguments(append(make([]any, 0, scriptHead+MaxArguments), "evalsha", script.hash, 1, key))
 	return c
 }
 
@@ -152,7 +157,7 @@ func Eval(script *Script, key string, appendArguments func([]any) []any) *Call {
 // nothing but counts as a write: go-redis never sends it to a replica, and a replica refuses it.
 func Read(key string) *Call {
 	c := &Call{key: key, timed: true, repeatable: true}
-	c.args = append(c.room[:0], "getex", key)
+	c.args = append(c.readArgs[:0], "getex", key)
 	return c
 }
 
@@ -179,7 +184,11 @@ func (c *Call) answer(cmd *command, now *redis.TimeCmd) {
 		c.Value, c.Err = "", nil
 	}
 	c.Time = now.Val()
-	if err := now.Err(); err != nil && c.Err == nil {
+	err := now.Err()
+	if err == nil && c.Time.IsZero() {
+		err = errors.New("no answer") // a hook of the client sent nothing and returned no error
+	}
+	if err != nil && c.Err == nil {
 		c.Err = fmt.Errorf("time: %w", err)
 	}
 }
@@ -199,10 +208,10 @@ func (w *Wire) Do(ctx context.Context, deadline time.Time, calls ...*Call) error
 		if l := w.laneOf(calls, attempt); l != nil {
 			err = l.send(ctx, deadline, calls)
 		} else {
-			err = w.trip(ctx, deadline, calls)
+			err = w.roundTrip(ctx, deadline, calls)
 		}
 		if unknown := unknownScripts(calls, err); unknown != nil {
-			err = w.trip(ctx, deadline, unknown)
+			err = w.roundTrip(ctx, deadline, unknown)
 		}
 		if w.masters != nil && err == nil && calls[0].Err == nil {
 			w.masters.reached.Store(true)
@@ -215,7 +224,7 @@ func (w *Wire) Do(ctx context.Context, deadline time.Time, calls ...*Call) error
 			w.cluster.ReloadState(ctx)
 		}
 		if !sleep(ctx, pause) {
-			return nil
+			return nil // each call keeps the error of its last attempt
 		}
 		pause *= 2
 		for _, c := range calls {
@@ -243,7 +252,7 @@ func unknownScripts(calls []*Call, err error) (unknown []*Call) {
 		return nil
 	}
 	for _, c := range calls {
-		if c.script != nil && redis.HasErrorPrefix(c.Err, "NOSCRIPT") {
+		if c.script != nil && c.Err != nil && redis.HasErrorPrefix(c.Err, "NOSCRIPT") {
 			c.asText = true
 			unknown = append(unknown, c)
 		}
@@ -266,7 +275,7 @@ func (w *Wire) Close(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	select {
-	case <-w.gate.empty: // at the same time
+	case <-w.gate.empty: // both were ready
 		return nil
 	default:
 		return fmt.Errorf("calls still wait for the client: %w", ctx.Err())
