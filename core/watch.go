@@ -12,9 +12,8 @@ import (
 // hands (acquired by another, released, expired, taken over). A renewal is no change, and a state may come
 // again unchanged. A slow consumer misses states in between, never the last one.
 //
-// An ErrUnavailable is yielded when Redis cannot answer; the stream goes on, and so may the consumer. It ends
-// with ctx, with EndWaits and with Close. The only other errors, then the only thing yielded: ErrInvalid,
-// ErrClosed.
+// An ErrUnavailable is yielded when Redis cannot answer; the stream goes on, and so may the consumer: the states come
+// when all of them are known again. The stream ends with ctx, with EndWaits and with Close. ErrInvalid is yielded alone.
 func (l *Locker) Watch(ctx context.Context, uids ...string) iter.Seq2[[]Status, error] {
 	return func(yield func([]Status, error) bool) {
 		keys, err := l.keys(uids)

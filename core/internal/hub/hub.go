@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/editlock/editlock/core/internal/record"
@@ -24,13 +25,13 @@ const (
 	recheck = 30 * time.Second
 	// After an outage each resource is looked at within spread, so that Redis is not hit by all at once.
 	spread = 500 * time.Millisecond
-	// A look that failed is repeated after firstRetry, doubled up to lastRetry, with jitter.
+	// A look that failed is repeated after firstRetry, doubled up to lastRetry, each half as long to half as long again.
 	firstRetry, lastRetry = 250 * time.Millisecond, 5 * time.Second
 	// soonestLook keeps a timer from spinning when a lock ends just after it was looked at.
 	soonestLook = 2 * time.Millisecond
 )
 
-// Look asks Redis for the states of keys, in one round trip. It is called in the hub's own goroutines too, and
+// Look asks Redis for the states of keys. It is called in the hub's own goroutines too, and
 // must not panic.
 type Look func(ctx context.Context, keys []string) ([]record.State, error)
 
@@ -48,10 +49,13 @@ type Hub struct {
 	mu      sync.Mutex
 	topics  map[string]*topic // by key
 	looks   int64             // numbers the looks in the order in which they began
+	stood   int64             // the looks up to this one began before the subscription stood
 	listens bool              // keepListening has begun
 	settled chan struct{}     // closed by settle: the subscription stands, or keeps the first waiters too long
 	settle  func()
 	over    bool
+
+	troubled atomic.Bool // the subscription's trouble was reported
 }
 
 // topic is a resource for which somebody waits. The hub's mutex guards it.
@@ -62,12 +66,12 @@ type topic struct {
 	timer     *time.Timer
 	looking   bool
 	lookAgain bool // something came while looking
-	announced bool // its waiters are to be told, even if the look shows no difference
+	announced bool // the next look's waiters are to be told, even if it shows no difference
 	failures  int
 }
 
-// New returns a hub. It subscribes to the channel when somebody waits for the first time. report is told what
-// goes wrong outside of a look.
+// New returns a hub. It subscribes to the channel when somebody waits for the first time. report is told, once for
+// each outage, that the subscription fails: waiters then look, but late.
 func New(w *wire.Wire, channel string, look Look, report func(context.Context, error)) *Hub {
 	h := &Hub{
 		wire: w, look: look, channel: channel, report: report,
@@ -147,21 +151,26 @@ func (h *Hub) lookAt(t *topic) {
 // lookOnce looks at the topic and reports whether to look once more.
 func (h *Hub) lookOnce(t *topic) bool {
 	number := h.nextLook()
+	h.mu.Lock()
+	announced := t.announced // what comes from now on is for the next look
+	t.announced, t.lookAgain = false, false
+	h.mu.Unlock()
 	states, err := h.look(h.ctx, []string{t.key})
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	announced := t.announced && !t.lookAgain // what came while looking is for the next look
-	t.announced = t.announced && t.lookAgain
-	again := t.lookAgain && !h.over
-	t.lookAgain, t.looking = false, again
 	switch {
-	case h.over:
+	case h.over || len(t.waiters) == 0:
+	case number <= t.seen: // a waiter's own look began later and was faster
+		t.announced = t.announced || announced
+		t.lookAgain = t.lookAgain || announced
 	case err != nil:
-		h.failed(t, err)
-	case number > t.seen:
+		t.announced = t.announced || announced
+		h.failed(t, number, err)
+	default:
 		h.learn(t, number, states[0], announced)
 	}
-	return again
+	t.looking = t.lookAgain && !h.over
+	return t.looking
 }
 
 func (h *Hub) nextLook() int64 {
@@ -187,17 +196,25 @@ func (h *Hub) learn(t *topic, number int64, state record.State, announced bool) 
 	if state.Locked {
 		next = min(next, max(state.ExpiresIn, soonestLook))
 	}
-	h.schedule(t, next)
+	h.scheduleAfter(t, number, next)
 }
 
 // failed tells the topic's waiters that Redis cannot say, and schedules the next look. The caller holds the
 // mutex.
-func (h *Hub) failed(t *topic, err error) {
-	for w := range t.waiters {
-		w.err = err
-		w.tell()
+func (h *Hub) failed(t *topic, number int64, err error) {
+	for w, places := range t.waiters {
+		w.doubt(places, err)
 	}
 	pause := min(firstRetry<<min(t.failures, 10), lastRetry)
 	t.failures++
-	h.schedule(t, pause/2+rand.N(pause))
+	h.scheduleAfter(t, number, pause/2+rand.N(pause))
+}
+
+// scheduleAfter schedules the look that follows the look with the number. It comes soon if that one began before the
+// subscription stood. The caller holds the mutex.
+func (h *Hub) scheduleAfter(t *topic, number int64, d time.Duration) {
+	if number <= h.stood {
+		d = min(d, rand.N(spread))
+	}
+	h.schedule(t, d)
 }

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -26,11 +27,21 @@ func (h *Hub) keepListening() {
 	for h.ctx.Err() == nil {
 		if err := h.listen(); err != nil {
 			h.settle() // the first waiters need not wait for it
-			h.report(h.ctx, err)
+			h.trouble(err)
 			sleep(h.ctx, pulse)
 		}
 	}
 }
+
+// trouble reports what is wrong with the subscription, until it stands again only once.
+func (h *Hub) trouble(err error) {
+	if h.ctx.Err() == nil && h.troubled.CompareAndSwap(false, true) {
+		h.report(h.ctx, fmt.Errorf("subscription: %w", err))
+	}
+}
+
+// errDeaf is the error for a subscription that does not hear a pulse.
+var errDeaf = errors.New("a message that was published was not received")
 
 // listen carries announcements to their topics until the hub is closed or the subscription is deaf. An error
 // is a panic of the client or of its hooks.
@@ -65,6 +76,7 @@ func (h *Hub) listen() (err error) {
 		case pulses.taken = <-pulses.accepted:
 		case <-ticker.C:
 			if pulses.taken > pulses.heard {
+				h.trouble(errDeaf)
 				return nil
 			}
 			if h.hasWaiters() {
@@ -76,16 +88,17 @@ func (h *Hub) listen() (err error) {
 	}
 }
 
-// receive subscribes, and hands over what comes in until ctx ends. It does not use go-redis's channel, whose
-// goroutine a panic of a hook would end the process from.
+// receive subscribes, and hands over what comes in until ctx ends. It does not use go-redis's channel: that has a
+// goroutine of its own, where a panic of a hook would end the process.
 func (h *Hub) receive(ctx context.Context, pubsub *redis.PubSub, messages chan<- any) (err error) {
 	defer recovered(&err)
-	for err := pubsub.Subscribe(ctx, h.channel); ctx.Err() == nil; {
-		if err != nil {
+	for failure := pubsub.Subscribe(ctx, h.channel); ctx.Err() == nil; {
+		if failure != nil {
+			h.trouble(failure)
 			sleep(ctx, reconnectPause)
 		}
 		var message any
-		if message, err = pubsub.Receive(ctx); err != nil {
+		if message, failure = pubsub.Receive(ctx); failure != nil {
 			continue
 		}
 		select {
@@ -136,6 +149,7 @@ func (h *Hub) publish(p *pulses) {
 func (h *Hub) hear(message any, p *pulses) {
 	switch m := message.(type) {
 	case *redis.Subscription:
+		h.troubled.Store(false)
 		h.settle()
 		h.lookAtAll()
 	case *redis.Message:
@@ -151,6 +165,7 @@ func (h *Hub) hear(message any, p *pulses) {
 func (h *Hub) lookAtAll() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.stood = h.looks
 	for _, t := range h.topics {
 		h.schedule(t, rand.N(spread))
 	}

@@ -1,0 +1,317 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/editlock/editlock/core/internal/record"
+	"github.com/editlock/editlock/core/internal/wire"
+)
+
+const timeout = time.Second
+
+var errDown = errors.New("redis is down")
+
+// bench is a hub without a Redis: the test answers its looks and says what its subscription hears.
+type bench struct {
+	*Hub
+	answer  atomic.Pointer[look]
+	looks   chan []string // receives the keys of each look that begins
+	reports chan error
+}
+
+type look func(keys []string) ([]record.State, error)
+
+// answers says how looks are answered from now on.
+func (b *bench) answers(l look) { b.answer.Store(&l) }
+
+func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
+	t.Helper()
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := redis.NewClient(&redis.Options{
+			Addr: "127.0.0.1:0", MaxRetries: -1, DialerRetries: 1,
+			Dialer: func(context.Context, string, string) (net.Conn, error) {
+				conn, other := net.Pipe()
+				return conn, other.Close()
+			},
+		})
+		defer client.Close()
+		w, err := wire.New(client, timeout, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &bench{looks: make(chan []string, 100), reports: make(chan error, 100)}
+		b.Hub = New(w, "changes", func(_ context.Context, keys []string) ([]record.State, error) {
+			b.looks <- keys
+			return (*b.answer.Load())(keys)
+		}, func(_ context.Context, err error) { b.reports <- err })
+		defer func() {
+			if err := b.Close(context.Background()); err != nil {
+				t.Error(err)
+			}
+		}()
+		test(t, b)
+	})
+}
+
+// join joins and looks for the first time.
+func (b *bench) join(t *testing.T, keys ...string) *Waiter {
+	t.Helper()
+	w := b.Join(keys)
+	if _, err := w.First(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.began()
+	return w
+}
+
+// began returns how many looks have begun since it was last asked.
+func (b *bench) began() int {
+	synctest.Wait()
+	n := len(b.looks)
+	for range n {
+		<-b.looks
+	}
+	return n
+}
+
+// told reports whether the waiter has been told something since it was last asked.
+func told(w *Waiter) bool {
+	synctest.Wait()
+	select {
+	case <-w.News():
+		return true
+	default:
+		return false
+	}
+}
+
+func free(keys []string) ([]record.State, error) { return make([]record.State, len(keys)), nil }
+
+func locked(keys []string) ([]record.State, error) {
+	states := make([]record.State, len(keys))
+	for i := range states {
+		states[i] = record.State{Locked: true, User: "1", Fence: 7, ExpiresIn: time.Hour}
+	}
+	return states, nil
+}
+
+func down([]string) ([]record.State, error) { return nil, errDown }
+
+func TestNothingIsToldBeforeAllIsKnown(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(down)
+		w := b.Join([]string{"a", "b"})
+		if _, err := w.First(t.Context()); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		answer := make(chan struct{})
+		b.answers(func(keys []string) ([]record.State, error) {
+			if keys[0] == "b" {
+				<-answer
+			}
+			return locked(keys)
+		})
+		time.Sleep(time.Second)
+		if told(w) {
+			seen, err := w.Take()
+			t.Errorf("told %+v, %v while b is not known", seen, err)
+		}
+		close(answer)
+		if !told(w) {
+			t.Fatal("not told when both were known")
+		}
+		if seen, err := w.Take(); err != nil || !seen[0].State.Locked || !seen[1].State.Locked {
+			t.Errorf("%+v, %v", seen, err)
+		}
+	})
+}
+
+func TestAWaiterThatWasToldOfAFailureIsToldWhatIsTrueAfterIt(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(down)
+		w := b.Join([]string{"a"})
+		if _, err := w.First(t.Context()); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		b.answers(free)
+		time.Sleep(time.Second)
+		if !told(w) {
+			t.Fatal("after a first look that failed: not told that it is free")
+		}
+		if seen, err := w.Take(); err != nil || seen[0].State.Locked {
+			t.Fatalf("%+v, %v", seen, err)
+		}
+
+		b.answers(down)
+		b.hearOf("a")
+		if !told(w) {
+			t.Fatal("not told of the failure")
+		}
+		if _, err := w.Take(); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		b.answers(free)
+		time.Sleep(time.Second)
+		if !told(w) {
+			t.Fatal("after a later look that failed: not told that it is still free")
+		}
+	})
+}
+
+func TestAFailureIsNotHiddenByAnotherResource(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		w := b.join(t, "a", "b")
+		b.answers(func(keys []string) ([]record.State, error) {
+			if keys[0] == "a" {
+				return nil, errDown
+			}
+			return locked(keys)
+		})
+		b.hearOf("a")
+		synctest.Wait()
+		b.hearOf("b")
+		if !told(w) {
+			t.Fatal("not told")
+		}
+		if seen, err := w.Take(); !errors.Is(err, errDown) {
+			t.Errorf("%+v, %v, want a's failure", seen, err)
+		}
+	})
+}
+
+// What was announced before the subscription stood is lost, so a look that began before says too little.
+func TestALookUnderWayDoesNotPutOffTheLookAfterAReconnect(t *testing.T) {
+	for name, outcome := range map[string]func([]string) ([]record.State, error){"it succeeds": locked, "it fails": down} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.answers(free)
+				w := b.join(t, "a")
+				defer w.Leave()
+				answer := make(chan struct{})
+				b.answers(func(keys []string) ([]record.State, error) {
+					<-answer
+					return outcome(keys)
+				})
+				for range 6 { // so that the next look after a failure would be late
+					b.topics["a"].failures++
+				}
+				b.hearOf("a")
+				b.began()
+				b.hear(&redis.Subscription{Kind: "subscribe"}, newPulses())
+				close(answer)
+				b.began()
+				time.Sleep(spread)
+				if b.began() == 0 {
+					t.Errorf("no look within %v", spread)
+				}
+			})
+		})
+	}
+}
+
+// A lock that was released and acquired again by the same user looks the same. Somebody may have waited for that moment.
+func TestAnAnnouncementReachesWaitersThoughNothingHasChanged(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(locked)
+		w := b.join(t, "a")
+		b.hearOf("a")
+		if !told(w) {
+			t.Error("not told")
+		}
+
+		b.answers(down)
+		b.hearOf("a")
+		told(w)
+		if _, err := w.Take(); !errors.Is(err, errDown) {
+			t.Error(err)
+		}
+		b.answers(locked)
+		time.Sleep(time.Second)
+		if !told(w) {
+			t.Error("not told after a look that failed")
+		}
+
+		// The look for the announcement is slower than a newcomer's own.
+		answer := make(chan struct{})
+		b.answers(func(keys []string) ([]record.State, error) {
+			<-answer
+			return locked(keys)
+		})
+		b.hearOf("a")
+		b.began()
+		b.answers(locked)
+		b.join(t, "a")
+		close(answer)
+		if !told(w) {
+			t.Error("not told after a look that was slower than another waiter's")
+		}
+	})
+}
+
+func TestWhatIsAnnouncedWhileALookIsUnderWayIsLookedAtOnceMore(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		w := b.join(t, "a")
+		defer w.Leave()
+		answer := make(chan struct{})
+		b.answers(func(keys []string) ([]record.State, error) {
+			<-answer
+			return free(keys)
+		})
+		b.hearOf("a")
+		b.began()
+		b.hearOf("a")
+		b.hearOf("a")
+		if n := b.began(); n != 0 {
+			t.Errorf("%d looks at a time besides the first", n)
+		}
+		close(answer)
+		if n := b.began(); n != 1 {
+			t.Errorf("%d looks after it, want 1", n)
+		}
+	})
+}
+
+func TestTroubleWithTheSubscriptionIsReportedOnceAnOutage(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		b.join(t, "a")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(b.reports); n != 1 {
+			t.Fatalf("reported %d times, want once", n)
+		}
+		b.hear(&redis.Subscription{Kind: "subscribe"}, newPulses())
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if n := len(b.reports); n != 2 {
+			t.Errorf("reported %d times, want twice", n)
+		}
+	})
+}
+
+func TestWhatAnotherLookHasToldMeanwhileIsNotToldAgain(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(locked)
+		b.join(t, "a")
+		w := b.Join([]string{"a"})
+		b.hearOf("a")
+		synctest.Wait()
+		if _, err := w.First(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if told(w) {
+			t.Error("told twice")
+		}
+	})
+}
