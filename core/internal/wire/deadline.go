@@ -17,12 +17,12 @@ type deadlines struct {
 	done chan struct{}
 }
 
-// context returns a context that ends at the deadline, or with the parent's deadline if that is sooner; room is
-// where it may be kept. The parent's cancellation does not end a wait, since the deadline does so soon; it is the
-// error after it.
+// context returns a context that ends at the deadline; room is where it may be kept. If the parent has a sooner
+// deadline, it is the parent. Otherwise the parent's cancellation does not end a wait, since the deadline does so soon;
+// Err reports it.
 func (d *deadlines) context(parent context.Context, deadline time.Time, room *sharedDeadline) (context.Context, context.CancelFunc) {
 	if sooner, ok := parent.Deadline(); ok && sooner.Before(deadline) {
-		return context.WithDeadline(parent, sooner)
+		return parent, func() {}
 	}
 	*room = sharedDeadline{parent, deadline, d.doneAt(deadline)}
 	return room, func() {}
@@ -39,6 +39,7 @@ func (d *deadlines) doneAt(deadline time.Time) <-chan struct{} {
 	return d.done
 }
 
+// sharedDeadline is a context with a deadline of its own and a Done that other calls share.
 type sharedDeadline struct {
 	context.Context
 	deadline time.Time

@@ -7,8 +7,8 @@ import (
 
 // gate counts what is under way, and lets nothing more in once it is shut.
 type gate struct {
-	count atomic.Int64 // and isShut
-	once  sync.Once    // who is refused at the door leaves too, and may be the last one twice
+	count atomic.Int64  // and isShut
+	once  sync.Once     // who is refused at the door leaves too, and may be the last one twice
 	empty chan struct{} // closed when the gate is shut and all have left
 }
 

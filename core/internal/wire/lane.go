@@ -46,16 +46,17 @@ type lane struct {
 	wire *Wire
 
 	mu       sync.Mutex
-	alone    int      // calls under way by themselves, but for those that may not wait
-	batches  int      // batches under way
-	queue    []*batch // in the order they came
-	delay    *time.Timer
+	alone    int         // calls under way by themselves, but for those that may not wait
+	batches  int         // batches under way
+	queue    []*batch    // in the order they came
+	delay    *time.Timer // until the first of the queue is sent, though nothing has returned
 	shortest shortestTrip
 }
 
 // batch is calls that go together.
 type batch struct {
 	calls      []*Call
+	deadline   time.Time     // the soonest of its calls'
 	joinableTo time.Time     // the latest deadline of a call that may go with the oldest
 	done       chan struct{} // closed once err and the calls' answers are there
 	err        error
@@ -112,11 +113,16 @@ func (l *lane) join(call *Call) *batch {
 		last := l.queue[n-1]
 		if len(last.calls) < maxBatch && !call.deadline.After(last.joinableTo) {
 			last.calls = append(last.calls, call)
+			if call.deadline.Before(last.deadline) {
+				last.deadline = call.deadline
+			}
 			return last
 		}
 	}
 	next := &batch{
-		calls: append(make([]*Call, 0, 32), call), joinableTo: call.deadline.Add(l.wire.timeout / 4), done: make(chan struct{}),
+		calls:    append(make([]*Call, 0, 32), call),
+		deadline: call.deadline, joinableTo: call.deadline.Add(l.wire.timeout / 4),
+		done: make(chan struct{}),
 	}
 	l.queue = append(l.queue, next)
 	if len(l.queue) == 1 {
@@ -145,14 +151,18 @@ func (l *lane) returned(count *int, begin time.Time, answered bool) {
 	l.sendQueue()
 }
 
-// sendQueue sends the batches that wait, as far as there are places. The caller holds the mutex.
+// sendQueue sends the batches that wait, as far as there are places. One whose time is over needs no place: its round
+// trip fails at once. The caller holds the mutex.
 func (l *lane) sendQueue() {
-	for len(l.queue) > 0 && l.alone+l.batches < maxUnderWay {
+	for len(l.queue) > 0 && (l.alone+l.batches < maxUnderWay || time.Until(l.queue[0].deadline) <= 0) {
 		next := l.queue[0]
 		l.queue = slices.Delete(l.queue, 0, 1)
 		l.batches++
 		l.wire.gate.stay()
 		go l.sendBatch(next)
+	}
+	if len(l.queue) > 0 {
+		l.delay.Reset(time.Until(l.queue[0].deadline))
 	}
 }
 

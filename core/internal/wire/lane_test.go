@@ -235,8 +235,8 @@ func TestBatchEndsByTheSoonestDeadline(t *testing.T) {
 	})
 }
 
-// Such a call is the second round trip of a slow one. In a batch it would cut the others short, and it has no time to
-// wait for a place.
+// Such a call is the second round trip of a slow one. In a batch it would cut the others short. One that waits for a
+// place ends at its own deadline all the same, though all places are taken by younger ones.
 func TestCallThatHasUsedAQuarterOfItsTimeGoesByItself(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
 		l.crowd(t, 8)
@@ -254,7 +254,9 @@ func TestCallThatHasUsedAQuarterOfItsTimeGoesByItself(t *testing.T) {
 		if !urgent.ended || !errors.Is(urgent.err, context.DeadlineExceeded) || urgent.took != left {
 			t.Errorf("the call with little time: %+v", urgent)
 		}
-		if patient.ended {
+		time.Sleep(1)
+		synctest.Wait()
+		if !patient.ended || !errors.Is(patient.err, context.DeadlineExceeded) || patient.took != timeout*3/4 {
 			t.Errorf("the other call: %+v", patient)
 		}
 		close(l.let)

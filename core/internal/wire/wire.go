@@ -141,15 +141,15 @@ type Call struct {
 const (
 	// scriptHead is a script's command, hash, number of keys and key, before its arguments.
 	scriptHead = 4
-	// MaxArguments is how many arguments a script may have.
-	MaxArguments = 9
+	// maxArguments is how many arguments a script may have.
+	maxArguments = 9
 )
 
 // Eval returns a call of a script with one key. appendArguments appends the script's arguments to what it is
 // given.
 func Eval(script *Script, key string, appendArguments func([]any) []any) *Call {
 	c := &Call{key: key, script: script, repeatable: script.repeatable}
-	c.args = appendArguments(append(make([]any, 0, scriptHead+MaxArguments), "evalsha", script.hash, 1, key))
+	c.args = appendArguments(append(make([]any, 0, scriptHead+maxArguments), "evalsha", script.hash, 1, key))
 	return c
 }
 
