@@ -68,6 +68,25 @@ func TestReleaseFreesOnlyTheCallersHold(t *testing.T) {
 	})
 }
 
+func TestReleaseUnderAnotherFenceEndsNoSession(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		mine := f.Mutex("d", time.Minute, ann).WithSession("s")
+		lock := acquire(t, mine)
+		if err := mine.Release(t.Context(), core.ReleaseOptions{Fence: lock.Fence - 1}); err != nil {
+			t.Fatal(err)
+		}
+		if again := acquire(t, mine); again.Fence != lock.Fence || !again.Renewed {
+			t.Errorf("renewed: %+v", again)
+		}
+		if err := mine.Release(t.Context(), core.ReleaseOptions{Fence: lock.Fence}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mine.Acquire(t.Context()); !errors.Is(err, core.ErrSessionEnded) {
+			t.Errorf("after a release under its own fence: %v", err)
+		}
+	})
+}
+
 func TestFenceChangesIfAndOnlyIfSomebodyElseHeld(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)

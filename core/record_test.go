@@ -269,3 +269,27 @@ func TestOneResourceTakesLittleMemory(t *testing.T) {
 	}
 	t.Logf("%d bytes after a release of what nobody held", used)
 }
+
+// Only a record by another hand can have such a user. It is a string like any other.
+func TestUserWithTheMarkOfBigIntegersIsNoInteger(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	for _, id := range []string{"#", "#5", "#abc", "#-1", "##", "#00000000000000005", "#99999999999999999999"} {
+		acquire(t, f.Mutex("d", time.Minute, ann))
+		f.change(t, func(fields map[string]any) { fields["user"] = id })
+		status, err := f.Locker.Status(t.Context(), "d")
+		if err != nil || !status.Locked || status.User.ID.IsZero() || status.HeldBy(core.ID(5)) {
+			t.Errorf("%s: %+v, %v", id, status, err)
+		}
+		if text, err := json.Marshal(status.User.ID); err != nil || text[0] != '"' {
+			t.Errorf("%s is %s in JSON, %v", id, text, err)
+		}
+		if err := f.client.Del(t.Context(), lockKey("d")).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	big := core.ID(1 << 52) // the integer that the mark is for
+	if lock := acquire(t, f.Mutex("d", time.Minute, core.User{ID: big})); lock.User.ID != big || !f.look(t, "d").HeldBy(big) {
+		t.Errorf("%+v", lock)
+	}
+}

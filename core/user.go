@@ -104,14 +104,21 @@ func (id UserID) recorded() record.User {
 // userIDOf is the id that the record has.
 func userIDOf(recorded record.User) UserID {
 	text, marked := strings.CutPrefix(string(recorded), `"`+bigMark)
+	big := UserID{strings.TrimSuffix(text, `"`)}
 	switch {
-	case !marked:
-		return UserID{string(recorded)}
-	case strings.HasPrefix(text, bigMark):
+	case marked && strings.HasPrefix(text, bigMark):
 		return UserID{`"` + text}
-	default:
-		return UserID{strings.TrimSuffix(text, `"`)}
+	case marked && big.recorded() == recorded && isInteger(big.text):
+		return big
+	default: // also what begins with the mark and was written by nobody of ours
+		return UserID{string(recorded)}
 	}
+}
+
+// isInteger reports whether the text is an integer as ID writes it.
+func isInteger(text string) bool {
+	n, err := strconv.ParseInt(text, 10, 64)
+	return err == nil && strconv.FormatInt(n, 10) == text
 }
 
 // User is who wants a lock or holds it. The zero User is nobody.

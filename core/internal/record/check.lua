@@ -9,12 +9,12 @@ if named_fence > 0 then
   if not record.user then return unchanged('forgotten') end
   if not mine or record.fence ~= named_fence then return unchanged('moved') end
 end
-if not held and session_ended then return unchanged('free') end
+if not held and session_ended then return unchanged('free') end -- an ended session acquires nothing
 if held and not renew then return unchanged('held') end
 
 if held then
-  -- A check makes no lease. It renews the session's own, else the one that ends last (of several a named one
-  -- before the unnamed, and the first by name), and none if only a linger is left.
+  -- A check of a held lock makes no lease. It renews the session's own, else the one that ends last (of several a named
+  -- one before the unnamed, and the first by name), and none if only a linger is left.
   local chosen
   if session ~= '' and (leases[session] or 0) > now then
     chosen = session

@@ -3,7 +3,7 @@ if not outcome then
   outcome = 'renewed'
   if not (held and mine) then
     outcome, announced = held and 'taken' or 'acquired', true
-    if held or next(leases) then before = text end
+    if held or next(leases) then before = text end -- a hold whose linger has ended was released, and did not expire
     if not mine then record.fence, record.user = math.max(now, (record.fence or 0) + 1), caller end
     if record.fence >= MAX_NUMBER then return redis.error_reply(MALFORMED) end -- no fence is left for a new holder
     record.since, linger, leases = now, nil, {}

@@ -3,8 +3,8 @@ package record
 import "strings"
 
 // Key names a resource's one key: the prefix, and the uid between braces, such as "editlock:{draft-7}". The
-// braces are a hash tag, which keeps the key in one slot of a cluster. A brace of the uid's own is
-// percent-encoded; a uid has no '%', so two uids never share a key.
+// braces are a hash tag, which keeps the key in one slot of a cluster. A brace or '%' of the uid's own is
+// percent-encoded, so two uids never share a key.
 func Key(prefix, uid string) string {
 	if strings.ContainsAny(uid, "%{}") {
 		uid = percentEncoded.Replace(uid)

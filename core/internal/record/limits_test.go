@@ -1,13 +1,15 @@
 package record
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
 
-// TestLimitsAreTheContracts compares the limits, which stand in Lua and partly in Go, with rest/CONTRACT.md.
+// TestLimitsAreTheContracts compares the limits in Lua with those in Go, and with what rest/CONTRACT.md says.
 func TestLimitsAreTheContracts(t *testing.T) {
 	t.Parallel()
 	limit := func(name string) float64 {
@@ -37,6 +39,9 @@ func TestLimitsAreTheContracts(t *testing.T) {
 		if got := limit(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
 		}
+	}
+	if read := fmt.Sprintf("'GETRANGE', KEYS[1], '0', '%d'", maxSize); !strings.Contains(recordLua, read) {
+		t.Errorf("record.lua does not read one byte more than a record may have: %s", read)
 	}
 	if maxNumber != 1e14 {
 		t.Errorf("cjson prints 14 digits of a number, so %v would be changed", float64(maxNumber))

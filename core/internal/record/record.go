@@ -9,8 +9,8 @@
 //	name     the holder's name, as others are shown it
 //	fence    of the hold, and of the last one when the lock is free
 //	since    when the hold began
-//	leases   when the lease of each session ends; "" is the unnamed one. An expired lease stays until the next
-//	         call of its user, which then learns of it
+//	leases   when the lease of each session ends; "" is the unnamed one. An expired lease stays until a call
+//	         writes the record; a hold that has expired as a whole is reported by the next acquire
 //	linger   when a linger ends; it may have ended
 //	ended    released sessions, the oldest first: {"user":1,"session":"tab-1","until":1790000600000}
 //
@@ -43,7 +43,7 @@ func IsMalformed(err error) bool {
 		err != nil && (strings.HasPrefix(err.Error(), "MALFORMED ") || strings.HasPrefix(err.Error(), "WRONGTYPE "))
 }
 
-// Record is a valid record, but for its ended sessions. The zero Record is that of a resource nobody held.
+// Record is a valid record without its ended sessions, which only scripts need. The zero Record is that of a resource nobody held.
 type Record struct {
 	User   User
 	Name   string
@@ -89,7 +89,7 @@ func (r *Record) State(now int64) State {
 	}
 	return State{
 		Locked: true, User: r.User, Name: r.Name, Fence: r.Fence, Sessions: sessions,
-		HeldFor: Milliseconds(max(0, now-r.Since)), ExpiresIn: Milliseconds(expires - now),
+		HeldFor: milliseconds(max(0, now-r.Since)), ExpiresIn: milliseconds(expires - now),
 	}
 }
 
@@ -102,8 +102,8 @@ func (r *Record) expires() int64 {
 	return last
 }
 
-// Milliseconds returns the duration of n milliseconds.
-func Milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+// milliseconds returns the duration of n milliseconds.
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
 
 // The known fields of a record, in sets.
 type fields uint8
@@ -159,7 +159,7 @@ func (r *Record) Parse(text string) error {
 			return
 		}
 		found |= field
-		if s.or(start, ok) {
+		if s.elseSkip(start, ok) {
 			invalid &^= field
 		} else {
 			invalid |= field // of two under one name the last counts
@@ -183,7 +183,7 @@ func (r *Record) parseLeases(s *scanner) bool {
 	ok := s.object(func(session string) {
 		start := s.at
 		end, ok := s.time()
-		if !s.or(start, ok) {
+		if !s.elseSkip(start, ok) {
 			end = invalid
 		}
 		for i := range r.Leases {
@@ -214,18 +214,18 @@ func (s *scanner) ended() bool {
 			switch field {
 			case "user":
 				_, user = s.user()
-				s.or(start, user)
+				s.elseSkip(start, user)
 			case "session":
 				_, session = s.string()
-				s.or(start, session)
+				s.elseSkip(start, session)
 			case "until":
 				_, until = s.time()
-				s.or(start, until)
+				s.elseSkip(start, until)
 			default:
 				s.value()
 			}
 		})
-		valid = s.or(start, ok) && user && session && until && valid
+		valid = s.elseSkip(start, ok) && user && session && until && valid
 	})
 	return ok && valid
 }

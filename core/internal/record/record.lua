@@ -1,7 +1,7 @@
 -- The beginning of every operation's script: it reads the resource's record and checks it.
 --
--- A script is one straight line: record.lua reads, the operation decides, grant.lua gives a lease to a caller that
--- may have one, write.lua writes what has changed. An operation that changes nothing ends with
+-- A script is one straight line: record.lua reads, forget.lua is a function of those that write, the operation decides,
+-- grant.lua gives a lease to a caller that may have one, write.lua writes what has changed. An operation that changes nothing ends with
 -- "return unchanged(outcome)". Much of what a script costs is Lua, so there are few functions, and few numbers
 -- are printed.
 --
@@ -29,9 +29,9 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- would leave half of a change behind.
 local caller = tonumber(ARGV[2]) or string.sub(ARGV[2], 2, -2)
 local session = ARGV[4]
-local duration, named_fence, kept = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local duration, named_fence, lifetime = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 if not (duration and duration >= 0 and duration % 1 == 0 and now + duration < MAX_NUMBER and named_fence
-    and kept and kept > duration and kept % 1 == 0 and kept < MAX_NUMBER) then
+    and lifetime and lifetime > duration and lifetime % 1 == 0 and lifetime < MAX_NUMBER) then
   return redis.error_reply('ERR editlock: argument out of range')
 end
 

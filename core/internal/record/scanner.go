@@ -21,7 +21,7 @@ import (
 //   - Of two fields under one name the last counts.
 //
 // Each method reads what its name says, and white space before it. It reports false where something else follows,
-// which the method or then reads as any value. Where no value follows, the scanner fails.
+// which elseSkip then reads as any value. Where no value follows, the scanner fails.
 type scanner struct {
 	text   string
 	at     int
@@ -95,10 +95,10 @@ func (s *scanner) sequence(open, closing byte, item func()) bool {
 	return true
 }
 
-// emptyList reads [], which the embedded server writes for an empty object, if it follows.
+// emptyList reads [], which the scripts cannot tell from {}, if it follows.
 func (s *scanner) emptyList() bool { return s.empty('[', ']') }
 
-// emptyObject reads {}, which Redis writes for an empty list, if it follows.
+// emptyObject reads {}, which the scripts cannot tell from [], if it follows.
 func (s *scanner) emptyObject() bool { return s.empty('{', '}') }
 
 func (s *scanner) empty(open, closing byte) bool {
@@ -267,7 +267,7 @@ func (s *scanner) user() (User, bool) {
 	}
 	text := s.text[start:s.at]
 	if decimal := strconv.AppendInt(make([]byte, 0, 20), n, 10); string(decimal) != text {
-		text = string(decimal)
+		text = string(decimal) // another form of the number
 	}
 	return User(text), true
 }
@@ -292,8 +292,8 @@ func (s *scanner) value() {
 	}
 }
 
-// or reads, as any value, the one at start that was not ok, and returns ok.
-func (s *scanner) or(start int, ok bool) bool {
+// elseSkip reads, as any value, the one at start that was not ok, and returns ok.
+func (s *scanner) elseSkip(start int, ok bool) bool {
 	if !ok && !s.failed {
 		s.at = start
 		s.value()

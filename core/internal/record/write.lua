@@ -11,7 +11,7 @@ record.ended = ended
 if last == now + duration then
   keep = keep or ARGV[7] -- as text, which need not be printed
 else
-  keep = keep or math.max(last - now, 0) + kept - duration
+  keep = keep or math.max(last - now, 0) + lifetime - duration
 end
 if ended then keep = math.max(tonumber(keep), ended[#ended]['until'] - now) end
 
