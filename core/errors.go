@@ -25,7 +25,8 @@ var (
 	// ErrMalformedRecord: the resource's key in Redis holds something else than a record. Such an error is
 	// ErrUnavailable as well; it stays until the key ends or is removed.
 	ErrMalformedRecord = record.ErrMalformed
-	// ErrClosed: the Locker was closed.
+	// ErrClosed: the Locker was closed. From a call it is ErrUnavailable as well. AcquireWait also returns it after
+	// EndWaits.
 	ErrClosed = errors.New("editlock: locker is closed")
 	// ErrInvalid: an argument, an option or a variable of the environment is out of its range. The error is
 	// an *InvalidError, which says which.

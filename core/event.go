@@ -13,15 +13,15 @@ type EventKind string
 const (
 	Acquired    EventKind = "acquired"
 	Renewed     EventKind = "renewed"
-	Denied      EventKind = "denied"       // another user holds it: Other
+	Denied      EventKind = "denied"       // the caller has no lock; Other holds it, or nobody (not held, hold lost, session ended)
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
-	TakenOver   EventKind = "taken over"   // from Other
+	TakenOver   EventKind = "taken over"   // from Other; nobody if a reply was lost
 	StoreFailed EventKind = "store failed" // Err; also when a guard with fail-open lets a request pass
 )
 
-// Event is for audit and metrics. It is delivered in the caller's goroutine before the call returns, so the
-// hook that receives it must be quick.
+// Event is for audit and metrics. It is delivered in the caller's goroutine before the call returns, and what a wait
+// meets in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
 	Kind     EventKind
 	Op       string // acquire, check, release, status, takeover or watch
@@ -35,7 +35,7 @@ type Event struct {
 }
 
 // LogEvents returns an Options.OnEvent that writes each event to logger: failures at level Error,
-// refusals and takeovers at Info, the rest at Debug.
+// refusals, takeovers and expiries at Info, the rest at Debug.
 func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelDebug

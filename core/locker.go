@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/redis/go-redis/v9"
 
@@ -18,12 +19,12 @@ import (
 // Client is what the engine needs of a go-redis client.
 //
 // A client with the method Options() *redis.Options, such as *redis.Client (for Sentinels too) and what embeds
-// it, leads to one server: concurrent calls share pipelines, and a check needs no script. So it is, by master,
-// with *redis.ClusterClient and what embeds it, but for the check. Any other client works too, with one script
-// a call. A *redis.Ring is refused.
+// it, leads to one server: concurrent calls share pipelines, and a check needs no script. With *redis.ClusterClient and
+// what embeds it, the calls to one master share pipelines, and a check is a script. Any other client works too, with one
+// script a call. A *redis.Ring is refused.
 //
-// Set ContextTimeoutEnabled: without it each call takes a goroutine more, which ends with the client's own
-// timeouts. [Open] and [OpenURL] return clients that are set so.
+// Set ContextTimeoutEnabled: without it each call to one server takes a goroutine more, which ends with the client's
+// own timeouts. [Open] and [OpenURL] return clients that are set so.
 type Client interface {
 	Process(ctx context.Context, cmd redis.Cmder) error
 	Pipeline() redis.Pipeliner
@@ -32,7 +33,7 @@ type Client interface {
 
 // Options of a Locker. The zero value is ready for use.
 type Options struct {
-	// Prefix begins each key in Redis. It must not contain '{' or '}'. Optional. Default: "editlock:".
+	// Prefix begins each key in Redis. It must not contain '{', '}' or a control character. Optional. Default: "editlock:".
 	Prefix string
 	// Timeout is the time within which a call ends; when it has passed, the answer is ErrUnavailable. At least
 	// 10 ms. Optional. Default: 1s.
@@ -87,6 +88,8 @@ func New(client Client, options Options) (*Locker, error) {
 	switch {
 	case strings.ContainsAny(options.Prefix, "{}"):
 		return nil, invalid("Prefix", "%q has a brace, which would move keys to other slots of a cluster", options.Prefix)
+	case strings.ContainsFunc(options.Prefix, unicode.IsControl):
+		return nil, invalid("Prefix", "%q has a control character", options.Prefix)
 	case options.Timeout < minTimeout:
 		return nil, invalid("Timeout", "%v is below %v", options.Timeout, minTimeout)
 	case options.Retention < minRetention || options.Retention > maxRetention:
@@ -115,6 +118,7 @@ func (l *Locker) EndWaits() { l.hub.End() }
 func (l *Locker) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.wire.Timeout())
 	defer cancel()
+	l.hub.End() // first: a waiter must not be told that the Locker is closed
 	l.wire.Shut()
 	err := errors.Join(l.hub.Close(ctx), l.wire.Close(ctx))
 	if err != nil {
@@ -129,7 +133,7 @@ func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
 	return &Mutex{locker: l, uid: uid, ttl: ttl, user: user}
 }
 
-// Status returns what is true of a resource, in one round trip. Errors: ErrInvalid, ErrUnavailable, ErrClosed.
+// Status returns what is true of a resource, in one round trip; a lock that has just ended takes a second one. Errors: ErrInvalid, ErrUnavailable, ErrClosed.
 func (l *Locker) Status(ctx context.Context, uid string) (Status, error) {
 	statuses, err := l.Statuses(ctx, uid)
 	if err != nil {
@@ -141,7 +145,8 @@ func (l *Locker) Status(ctx context.Context, uid string) (Status, error) {
 	return statuses[0], nil
 }
 
-// Statuses returns what is true of each uid, in their order, in one round trip (one a node of a cluster).
+// Statuses returns what is true of each uid, in their order, in one round trip (one a node of a cluster), or in two
+// where a lock has just ended.
 // Errors: ErrInvalid, ErrUnavailable, ErrClosed. A malformed record spoils only its own Status.
 func (l *Locker) Statuses(ctx context.Context, uids ...string) ([]Status, error) {
 	keys, err := l.keys(uids)
@@ -182,12 +187,12 @@ func (l *Locker) emit(ctx context.Context, start time.Time, e Event) {
 	l.onEvent(ctx, e)
 }
 
-// failed makes an ErrUnavailable, and an event of a failure. e says of what.
+// failed wraps err in ErrUnavailable and emits StoreFailed, unless the caller went away. e names the call.
 func (l *Locker) failed(ctx context.Context, start time.Time, e Event, err error) error {
 	if errors.Is(err, wire.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
 	}
-	if record.IsMalformed(err) {
+	if record.IsMalformed(err) && !errors.Is(err, ErrMalformedRecord) {
 		err = fmt.Errorf("%w: %w", ErrMalformedRecord, err)
 	}
 	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, e.Op, err)

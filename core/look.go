@@ -8,31 +8,6 @@ import (
 	"github.com/editlock/editlock/core/internal/wire"
 )
 
-// operation is one of the record's scripts, ready for the wire.
-type operation struct {
-	name   string
-	script *wire.Script
-}
-
-func newOperation(s record.Script) *operation {
-	return &operation{s.Operation, wire.NewScript(s.Text, s.Repeatable)}
-}
-
-var (
-	acquire  = newOperation(record.Acquire)
-	check    = newOperation(record.Check)
-	release  = newOperation(record.Release)
-	status   = newOperation(record.Status)
-	takeOver = newOperation(record.TakeOver)
-)
-
-// call returns the operation's call for a key.
-func (l *Locker) call(op *operation, key string, q record.Request) *wire.Call {
-	return wire.Eval(op.script, key, func(args []any) []any {
-		return q.AppendArguments(args, op.name, l.retention, l.channel)
-	})
-}
-
 // look returns the states of keys: by plain reads, and by the script what these cannot decide. Both share the
 // time of one call.
 func (l *Locker) look(ctx context.Context, keys []string) ([]record.State, error) {
@@ -89,6 +64,9 @@ func (l *Locker) ask(ctx context.Context, start time.Time, keys []string, states
 	}
 	for i, place := range undecided {
 		reply, err := parseReply(calls[i], keys[place])
+		if err == nil && reply.Outcome != record.Looked {
+			err = unexpected(reply.Outcome)
+		}
 		if states[place], err = l.state(ctx, start, keys[place], reply.Record, reply.Now, err); err != nil {
 			return err
 		}
@@ -110,14 +88,6 @@ func (l *Locker) state(ctx context.Context, start time.Time, key string, found r
 
 func (l *Locker) lookEvent(key string) Event {
 	return Event{Op: status.name, UID: record.UID(l.prefix, key)}
-}
-
-// parseReply returns what a script replied.
-func parseReply(c *wire.Call, key string) (record.Reply, error) {
-	if c.Err != nil {
-		return record.Reply{}, c.Err
-	}
-	return record.ParseReply(c.Value, key)
 }
 
 // parseRead reads the record that a plain read has found, if there is one.

@@ -221,7 +221,7 @@ func (m *Mutex) read(ctx context.Context, start time.Time, q record.Request) (lo
 }
 
 // afterRepeat returns the outcome of a call that was sent again after its reply was lost. A hold that is younger
-// than the call was made by an earlier attempt. Redis's times are whole milliseconds, so a hold can seem one older
+// than the call may have been made by an earlier attempt. Redis's times are whole milliseconds, so a hold can seem one older
 // than it is.
 func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.Duration) record.Outcome {
 	makesHolds := op != check || q.AcquireIfFree

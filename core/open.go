@@ -27,8 +27,15 @@ const (
 // go-redis's defaults a stopped server holds a call for 5 to 24 s, with these for half a second.
 const (
 	networkTimeout = 500 * time.Millisecond
-	stateReload    = 2 * time.Second
 	openTimeout    = 5 * time.Second
+)
+
+// The client's own repeats are few: the engine repeats its calls itself, as long as their deadline allows.
+const (
+	dials, retries = 1, 1
+	redirects      = 3 // after a slot has moved
+	// stateReload is how old the client's view of a cluster may be. go-redis's default is a minute.
+	stateReload = 2 * time.Second
 )
 
 // protocol is RESP2: nothing here needs RESP3, for which go-redis looks for push messages before every
@@ -154,54 +161,71 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 	query := u.Query()
 	switch {
 	case query.Get("master_name") != "":
-		o, err := redis.ParseFailoverURL(address)
-		if err != nil {
-			return nil, invalid(EnvURL, "%v", err)
-		}
-		if o.ReplicaOnly {
-			return nil, invalid(EnvURL, "replica_only: a lock is decided on the master")
-		}
-		if db >= 0 {
-			o.DB = db
-		}
-		if o.DB < 0 {
-			return nil, invalid(EnvURL, "a negative database")
-		}
-		o.RouteByLatency, o.RouteRandomly = false, false
-		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
-		o.Protocol = cmp.Or(o.Protocol, protocol)
-		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
-		return redis.NewFailoverClient(o), nil
+		return sentinelClient(address, db)
 	case query.Has("addr"):
 		if path := strings.Trim(u.Path, "/"); db > 0 || (path != "" && path != "0") {
 			return nil, invalid(EnvDB, "a Redis Cluster has only database 0")
 		}
-		o, err := redis.ParseClusterURL(address)
-		if err != nil {
-			return nil, invalid(EnvURL, "%v", err)
-		}
-		o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
-		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRedirects = true, 1, 3
-		o.Protocol = cmp.Or(o.Protocol, protocol)
-		o.ClusterStateReloadInterval = stateReload
-		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
-		return redis.NewClusterClient(o), nil
+		return clusterClient(address)
 	default:
-		o, err := redis.ParseURL(address)
-		if err != nil {
-			return nil, invalid(EnvURL, "%v", err)
-		}
-		if db >= 0 {
-			o.DB = db
-		}
-		if o.DB < 0 {
-			return nil, invalid(EnvURL, "a negative database")
-		}
-		o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, 1, 1
-		o.Protocol = cmp.Or(o.Protocol, protocol)
-		harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
-		return redis.NewClient(o), nil
+		return singleClient(address, db)
 	}
+}
+
+func singleClient(address string, db int) (redis.UniversalClient, error) {
+	o, err := redis.ParseURL(address)
+	if err != nil {
+		return nil, invalid(EnvURL, "%v", err)
+	}
+	if o.DB, err = choose(db, o.DB); err != nil {
+		return nil, err
+	}
+	o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, dials, retries
+	o.Protocol = cmp.Or(o.Protocol, protocol)
+	harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+	return redis.NewClient(o), nil
+}
+
+func sentinelClient(address string, db int) (redis.UniversalClient, error) {
+	o, err := redis.ParseFailoverURL(address)
+	if err != nil {
+		return nil, invalid(EnvURL, "%v", err)
+	}
+	if o.ReplicaOnly {
+		return nil, invalid(EnvURL, "replica_only: a lock is decided on the master")
+	}
+	if o.DB, err = choose(db, o.DB); err != nil {
+		return nil, err
+	}
+	o.RouteByLatency, o.RouteRandomly = false, false
+	o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRetries = true, dials, retries
+	o.Protocol = cmp.Or(o.Protocol, protocol)
+	harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+	return redis.NewFailoverClient(o), nil
+}
+
+func clusterClient(address string) (redis.UniversalClient, error) {
+	o, err := redis.ParseClusterURL(address)
+	if err != nil {
+		return nil, invalid(EnvURL, "%v", err)
+	}
+	o.ReadOnly, o.RouteByLatency, o.RouteRandomly = false, false, false
+	o.ContextTimeoutEnabled, o.DialerRetries, o.MaxRedirects = true, dials, redirects
+	o.Protocol = cmp.Or(o.Protocol, protocol)
+	o.ClusterStateReloadInterval = stateReload
+	harden(&o.DialTimeout, &o.ReadTimeout, &o.WriteTimeout, &o.PoolTimeout)
+	return redis.NewClusterClient(o), nil
+}
+
+// choose returns the database: the named one, or else the URL's.
+func choose(db, ofURL int) (int, error) {
+	if db >= 0 {
+		return db, nil
+	}
+	if ofURL < 0 {
+		return 0, invalid(EnvURL, "a negative database")
+	}
+	return ofURL, nil
 }
 
 // misreadPassword reports whether the parser took a '/', '?' or '#' in a password for the end of the host. Then

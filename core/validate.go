@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits (rest/CONTRACT.md, Words).
+// Limits. Those of a uid, a session and a linger are rest/CONTRACT.md's, Words.
 const (
 	maxUIDLength     = 255 // bytes
 	maxSessionLength = 64  // bytes

@@ -91,6 +91,7 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 		"nil":                second(core.New(nil, core.Options{})),
 		"nil pointer":        second(core.New(none, core.Options{})),
 		"brace":              second(core.New(client, core.Options{Prefix: "a{b"})),
+		"line in a prefix":   second(core.New(client, core.Options{Prefix: "a\nb"})),
 		"negative timeout":   second(core.New(client, core.Options{Timeout: -1})),
 		"short timeout":      second(core.New(client, core.Options{Timeout: time.Millisecond})),
 		"negative retention": second(core.New(client, core.Options{Retention: -1})),

@@ -1,6 +1,7 @@
 package rest_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/rest"
 	"github.com/editlock/editlock/nethttpmw"
 )
 
@@ -87,6 +89,11 @@ func application(t *testing.T, server *embedded.Server) http.Handler {
 	lock, err := nethttpmw.New(locker, nethttpmw.Config{
 		User:     func(r *http.Request) core.User { return users[r.Header.Get("X-Who")] },
 		TakeOver: func(*http.Request, core.User, core.Status) bool { return true },
+		Error: func(r *http.Request, refusal *rest.Response) {
+			if refusal.Status == http.StatusServiceUnavailable && !errors.Is(refusal.Err, core.ErrUnavailable) {
+				t.Errorf("%s %s: the error of a 503 is %v", r.Method, r.URL, refusal.Err)
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

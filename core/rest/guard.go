@@ -49,7 +49,7 @@ func (p *Pass) Releases() bool { return p.release != nil }
 //
 // The hold ends before the answer goes out, because a client that has the answer may acquire the lock again,
 // and a late release would end that new hold. If the release fails, the answer stays as it is, the failure is
-// reported as an event, and the timeout ends the hold.
+// reported as an event, and the ttl ends the hold.
 func (p *Pass) Answer(ctx context.Context, status int) {
 	if p.release == nil || (status < http.StatusOK && status != http.StatusSwitchingProtocols) {
 		return

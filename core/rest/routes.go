@@ -2,6 +2,7 @@ package rest
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -253,7 +254,7 @@ func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, b
 	}
 	content := body(views)
 	if content == nil {
-		return unavailable(core.ErrMalformedRecord), false
+		return unavailable(fmt.Errorf("%w: %w", core.ErrUnavailable, core.ErrMalformedRecord)), false
 	}
 	tag := Field{"ETag", entityTag(views)}
 	if r.noneMatch(tag.Value) {
