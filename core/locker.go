@@ -42,7 +42,7 @@ type Options struct {
 	// 100 years. Optional. Default: 24h.
 	Retention time.Duration
 	// NoBatching sends every call by itself. Otherwise calls that are made at the same time share a pipeline, as
-	// soon as more than four are under way; the context that the client's hooks then see is not the caller's.
+	// soon as more than eight are under way; the context that the client's hooks then see is not the caller's.
 	// Optional. Default: false.
 	NoBatching bool
 	// OnEvent receives what happened; see Event. A panic of it is logged. Optional. Default: failures of the

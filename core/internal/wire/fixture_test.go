@@ -231,8 +231,13 @@ func (l *line) startBy(ctx context.Context, deadline time.Time, call *wire.Call)
 	return o
 }
 
-// crowd makes n calls that are under way until let says so. The first four go by themselves, and four more would be
-// batches of one call, which is all that may be under way.
+const (
+	aCrowd    = 8  // calls by themselves, so many that a further call waits
+	allPlaces = 12 // calls under way, so many that no further batch goes
+)
+
+// crowd makes n calls that are under way until let says so. The first eight go by themselves, and four more are batches
+// of one call, which is all that may be under way.
 func (l *line) crowd(t *testing.T, n int) {
 	t.Helper()
 	for range n {
@@ -247,7 +252,7 @@ func (l *line) crowd(t *testing.T, n int) {
 // together makes the calls while there is a crowd, and returns when all have gone in one batch and ended.
 func (l *line) together(t *testing.T, calls ...*wire.Call) []*outcome {
 	t.Helper()
-	l.crowd(t, 4)
+	l.crowd(t, aCrowd)
 	var outcomes []*outcome
 	for _, call := range calls {
 		outcomes = append(outcomes, l.start(t.Context(), call))

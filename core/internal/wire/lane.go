@@ -13,11 +13,12 @@ import (
 // A lane leads to one server. Most of what a call costs is the system calls of its round trip, so calls that
 // are made at the same time share a pipeline there: a batch.
 //
-//   - While fewer than maxAlone calls are under way and no batch is, a call goes by itself. Measured: with 2 to 8
-//     callers a batch costs twice the time and twice the processor (examples/bench), and a call that goes beside
-//     batches makes them smaller.
-//   - Else it waits for the next batch, which goes when anything under way returns, and after a delay in any
-//     case: with a distant Redis, the wait for a return would double the latency.
+//   - Up to maxAlone calls go by themselves while no batch is under way. Measured (examples/bench): with 2 to 8 callers
+//     a batch costs up to twice the time.
+//   - Beside batches a call goes by itself while fewer than maxBeside round trips are under way. More would make the
+//     batches smaller, and fewer would let Redis and the client wait for each other in turn.
+//   - Else it waits for the next batch, which goes when anything under way returns, and after a
+//     delay in any case: with a distant Redis, the wait for a return would double the latency.
 //   - A batch is transport, nothing else. Cancellation, error, repeat and unknown script are each call's own.
 //     Each call is sent after it was made, so what it reads is fresh.
 //   - A batch ends at the deadline of its oldest call, even if the client hangs, and so does the wait for its
@@ -27,10 +28,11 @@ import (
 //   - Each master of a cluster has a lane. A pipeline over several ends with the slowest, and one that hangs
 //     would fail the calls for all.
 const (
-	maxAlone = 4
+	maxAlone  = 8
+	maxBeside = 4
 	// While maxUnderWay calls by themselves and batches are under way, on a connection each, no further batch goes.
 	// More would make smaller batches.
-	maxUnderWay = 8
+	maxUnderWay = 12
 	// maxBatch bounds the calls of a batch, and so for how long one batch keeps Redis and a connection.
 	maxBatch = 512
 
@@ -79,7 +81,7 @@ func newLane(w *Wire) *lane {
 // send carries one call, alone or in a batch.
 func (l *lane) send(ctx context.Context, deadline time.Time, calls []*Call) error {
 	l.mu.Lock()
-	if l.alone < maxAlone && l.batches == 0 {
+	if l.alone+l.batches < maxBeside || l.batches == 0 && l.alone < maxAlone {
 		l.alone++
 		l.mu.Unlock()
 		begin := time.Now()

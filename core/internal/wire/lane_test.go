@@ -21,7 +21,7 @@ import (
 )
 
 // A client that keeps deadlines runs in the caller's goroutine, so that nobody has to be woken.
-func TestUpToFourCallsGoEachByItselfAtOnce(t *testing.T) {
+func TestUpToEightCallsGoEachByItselfAtOnce(t *testing.T) {
 	const tripTime = 100 * time.Millisecond
 	onLine(t, func(t *testing.T, l *line) {
 		l.answer = func(ctx context.Context, commands []redis.Cmder) error {
@@ -31,7 +31,7 @@ func TestUpToFourCallsGoEachByItselfAtOnce(t *testing.T) {
 			time.Sleep(tripTime)
 			return answerAll(ctx, commands)
 		}
-		for callers := 1; callers <= 4; callers++ {
+		for callers := 1; callers <= aCrowd; callers++ {
 			for _, newCall := range []func(string) *wire.Call{change, once, read} {
 				l.trips = nil
 				var outcomes []*outcome
@@ -54,7 +54,7 @@ func TestUpToFourCallsGoEachByItselfAtOnce(t *testing.T) {
 
 func TestFurtherCallsWaitAndGoTogetherWhenOneReturns(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		l.start(t.Context(), change("a"))
 		l.start(t.Context(), read("b"))
 		l.start(t.Context(), once("c"))
@@ -65,26 +65,29 @@ func TestFurtherCallsWaitAndGoTogetherWhenOneReturns(t *testing.T) {
 	})
 }
 
-// Beside batches it would make them smaller.
-func TestNoCallGoesByItselfWhileABatchIsUnderWay(t *testing.T) {
+// Beside batches, calls by themselves make them smaller. With few round trips under way that does less harm than a wait.
+func TestBesideABatchACallGoesByItselfOnlyWhileFewRoundTripsAreUnderWay(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
 		let := make(chan struct{})
 		l.answer = func(ctx context.Context, commands []redis.Cmder) error {
 			<-let
 			return answerAll(ctx, commands)
 		}
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		l.start(t.Context(), change("a"))
 		close(l.let) // the batch goes, and the crowd is gone
-		l.expect(t, []string{"change a"})
-		l.start(t.Context(), change("b"))
-		l.expect(t, []string{"change a"})
-		let <- struct{}{} // the batch returns, and the next one goes
-		l.expect(t, []string{"change a"}, []string{"change b"})
+		sent := [][]string{{"change a"}}
+		l.expect(t, sent...)
+		for _, key := range []string{"b", "c", "d"} {
+			l.start(t.Context(), change(key))
+			sent = append(sent, []string{"change " + key})
+			l.expect(t, sent...)
+		}
+		l.start(t.Context(), change("e")) // the fifth
+		l.expect(t, sent...)
+		let <- struct{}{}
+		l.expect(t, append(sent, []string{"change e"})...)
 		close(let)
-		l.calls.Wait()
-		l.start(t.Context(), change("c"))
-		l.expect(t, []string{"change a"}, []string{"change b"}, []string{"change c"})
 	})
 }
 
@@ -132,7 +135,7 @@ func TestBatchWaitsForAReturnOnlyForADelay(t *testing.T) {
 				}
 				trip = past{}
 				l.trips = nil
-				l.crowd(t, 4)
+				l.crowd(t, aCrowd)
 				begin := time.Now()
 				l.start(t.Context(), change("a"))
 				time.Sleep(50 * us)
@@ -148,7 +151,7 @@ func TestBatchWaitsForAReturnOnlyForADelay(t *testing.T) {
 	}
 }
 
-func TestAtMostEightAreUnderWay(t *testing.T) {
+func TestAtMostTwelveAreUnderWay(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
 		let := make(chan struct{})
 		l.answer = func(ctx context.Context, commands []redis.Cmder) error {
@@ -160,7 +163,7 @@ func TestAtMostEightAreUnderWay(t *testing.T) {
 		for i := range 20 {
 			l.start(t.Context(), change(fmt.Sprintf("%02d", i)))
 			time.Sleep(time.Millisecond) // longer than a batch waits, so that no two share one
-			if i < 8 {
+			if i < allPlaces {
 				want = append(want, []string{fmt.Sprintf("change %02d", i)})
 			} else {
 				rest = append(rest, fmt.Sprintf("change %02d", i))
@@ -175,7 +178,7 @@ func TestAtMostEightAreUnderWay(t *testing.T) {
 
 func TestBatchCarriesAtMost512Calls(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		for i := range 600 {
 			l.start(t.Context(), change(strconv.Itoa(i)))
 		}
@@ -197,7 +200,7 @@ func TestBatchCarriesAtMost512Calls(t *testing.T) {
 // would be cut short.
 func TestMuchYoungerCallsGoWithTheNextBatch(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 8)
+		l.crowd(t, allPlaces)
 		begin := time.Now()
 		l.start(t.Context(), change("a"))
 		time.Sleep(timeout / 4)
@@ -222,7 +225,7 @@ func TestMuchYoungerCallsGoWithTheNextBatch(t *testing.T) {
 // The deadline of a batch is that of the oldest call in it, also where a call with a sooner deadline came later.
 func TestBatchEndsByTheSoonestDeadline(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		begin := time.Now()
 		l.startBy(t.Context(), begin.Add(timeout), change("a"))
 		l.startBy(t.Context(), begin.Add(timeout*8/10), change("b"))
@@ -239,7 +242,7 @@ func TestBatchEndsByTheSoonestDeadline(t *testing.T) {
 // place ends at its own deadline all the same, though all places are taken by younger ones.
 func TestCallThatHasUsedAQuarterOfItsTimeGoesByItself(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 8)
+		l.crowd(t, allPlaces)
 		l.answer = func(ctx context.Context, _ []redis.Cmder) error {
 			<-ctx.Done()
 			return ctx.Err()
@@ -417,7 +420,7 @@ func TestCallerThatLeavesIsNotSentOrNotWaitedFor(t *testing.T) {
 		}
 		early, leaveEarly := context.WithCancel(t.Context())
 		late, leaveLate := context.WithCancel(t.Context())
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		short, cancel := context.WithTimeout(t.Context(), slow/2)
 		defer cancel()
 		a, b := l.start(t.Context(), change("a")), l.start(early, change("b"))
@@ -450,7 +453,7 @@ func TestCallerThatLeavesIsNotSentOrNotWaitedFor(t *testing.T) {
 func TestBatchOfCallersWhoHaveAllLeftIsNotSent(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
 		ctx, leave := context.WithCancel(t.Context())
-		l.crowd(t, 8)
+		l.crowd(t, allPlaces)
 		l.start(ctx, change("a"))
 		l.start(ctx, change("b"))
 		leave()
@@ -505,7 +508,7 @@ func TestHangingBatchesKeepNoCallFromItsDeadline(t *testing.T) {
 
 func TestCallsThatWaitWhenTheWireIsShutAreAnswered(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		outcomes := []*outcome{
 			l.start(t.Context(), change("a")), l.start(t.Context(), read("b")), l.start(t.Context(), once("c")),
 		}
@@ -540,7 +543,7 @@ func TestCloseWaitsForABatchWhoseCallersHaveLeft(t *testing.T) {
 			<-let
 			return answerAll(ctx, commands)
 		}
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		ctx, leave := context.WithCancel(t.Context())
 		l.start(ctx, change("a"))
 		close(l.let) // the batch goes
@@ -606,7 +609,7 @@ func TestEachMasterOfAClusterHasALane(t *testing.T) {
 		}
 		l.trips = nil
 
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		l.start(t.Context(), change("b"))
 		l.start(t.Context(), change("c"))
 		l.expect(t)
@@ -626,7 +629,7 @@ func TestCallsToAClusterGoEachByItselfUntilItHasAnswered(t *testing.T) {
 		c := newCluster(t)
 		l := newLine(t, c, c, true)
 		l.crowdKey = "{b}crowd"
-		l.crowd(t, 4)
+		l.crowd(t, aCrowd)
 		l.answer = func(context.Context, []redis.Cmder) error { return errors.New("not reached") }
 		if o := l.start(t.Context(), change("b")); o.err == nil {
 			t.Error("no error")
@@ -654,7 +657,7 @@ func TestWithoutBatchingEachCallGoesByItself(t *testing.T) {
 					t.Fatal(err)
 				}
 				l.crowdKey = "{b}crowd"
-				l.crowd(t, 10)
+				l.crowd(t, allPlaces)
 				l.start(t.Context(), change("b"))
 				l.expect(t, []string{"change b"}, []string{"change c"})
 				close(l.let)
@@ -666,7 +669,7 @@ func TestWithoutBatchingEachCallGoesByItself(t *testing.T) {
 
 func TestSeveralCallsOfOneDoGoTogetherAndAtOnce(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
-		l.crowd(t, 8)
+		l.crowd(t, allPlaces)
 		calls := []*wire.Call{read("a"), change("b"), read("c")}
 		if err := l.Do(t.Context(), time.Now().Add(timeout), calls...); err != nil {
 			t.Error(err)

@@ -87,7 +87,7 @@ func TestClientIsKnownByWhatItOffers(t *testing.T) {
 				}
 				l.trips = nil
 				l.crowdKey = "{b}crowd"
-				l.crowd(t, 4)
+				l.crowd(t, aCrowd)
 				l.start(t.Context(), change("b"))
 				l.start(t.Context(), change("c"))
 				time.Sleep(time.Millisecond)
