@@ -29,7 +29,7 @@ import (
 //     would fail the calls for all.
 const (
 	maxAlone  = 8
-	maxBeside = 4
+	maxBeside = 3
 	// While maxUnderWay calls by themselves and batches are under way, on a connection each, no further batch goes.
 	// More would make smaller batches.
 	maxUnderWay = 12
