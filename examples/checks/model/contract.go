@@ -529,13 +529,14 @@ func (c *change) due() (name string, due bool) {
 
 // release ends a lease and its session, or all of the hold. It touches only the caller's own hold.
 func (c *change) release() {
-	var ending []string     // the leases
-	var sessions []string   // the sessions, which are remembered as ended
-	if c.op.Session != "" { // also where it has no lease
+	var ending []string   // the leases
+	var sessions []string // the sessions, which are remembered as ended
+	own := c.mine() && (c.op.Fence == 0 || c.underFence())
+	if c.op.Session != "" && (own || !c.mine()) { // also where it has no lease
 		ending, sessions = []string{sessionLease + c.op.Session}, []string{c.op.Session}
 	}
 	released := false // whether a lease was ended that held the lock
-	if c.mine() && (c.op.Fence == 0 || c.underFence()) {
+	if own {
 		if c.op.Session == "" {
 			for _, l := range c.leases { // expired ones too
 				ending = append(ending, l.name)
