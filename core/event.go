@@ -25,6 +25,7 @@ const (
 type Event struct {
 	Kind     EventKind
 	Op       string // acquire, check, release, status, takeover or watch
+	Tenant   string // empty without Locker.WithTenant
 	UID      string
 	User     UserID // who acted; for Expired, whose hold it was
 	Other    UserID
@@ -51,6 +52,9 @@ func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 		attrs := []slog.Attr{
 			slog.String("op", e.Op), slog.String("uid", e.UID), slog.String("user", e.User.String()),
 			slog.Duration("duration", e.Duration),
+		}
+		if e.Tenant != "" {
+			attrs = append(attrs, slog.String("tenant", e.Tenant))
 		}
 		if !e.Other.IsZero() {
 			attrs = append(attrs, slog.String("other", e.Other.String()))

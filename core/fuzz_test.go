@@ -87,7 +87,7 @@ func FuzzPlainRead(f *testing.F) {
 		}
 		return m
 	}
-	key := record.Key(locker.prefix, uid)
+	key := locker.key(uid)
 	do := func(t *testing.T, call *wire.Call) *wire.Call {
 		t.Helper()
 		if err := locker.wire.Do(t.Context(), time.Now().Add(time.Minute), call); err != nil {

@@ -65,6 +65,8 @@ type Locker struct {
 	wire      *wire.Wire
 	hub       *hub.Hub
 	prefix    string
+	tenant    string
+	tenanted  bool   // made WithTenant
 	channel   string // of the announcements
 	retention time.Duration
 	onEvent   func(context.Context, Event)
@@ -127,6 +129,15 @@ func (l *Locker) Close() error {
 	return nil
 }
 
+// WithTenant returns the Locker for the resources of one tenant: the same uid names another resource there. It shares
+// all else with l, so that to close one is to close both, and it may be made anew for each call. A name that
+// ValidateTenant refuses is reported by the calls, as ErrInvalid.
+func (l *Locker) WithTenant(name string) *Locker {
+	with := *l
+	with.tenant, with.tenanted = name, true
+	return &with
+}
+
 // Mutex returns the user's mutex for a resource. A hold lasts for ttl after its last renewal, [MinTTL] to
 // [MaxTTL]. Arguments out of their range are reported by the calls, as ErrInvalid.
 func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
@@ -165,14 +176,34 @@ func (l *Locker) Statuses(ctx context.Context, uids ...string) ([]Status, error)
 }
 
 func (l *Locker) keys(uids []string) ([]string, error) {
+	if err := l.validateTenant(); err != nil {
+		return nil, err
+	}
 	keys := make([]string, len(uids))
 	for i, uid := range uids {
 		if err := ValidateUID(uid); err != nil {
 			return nil, err
 		}
-		keys[i] = record.Key(l.prefix, uid)
+		keys[i] = l.key(uid)
 	}
 	return keys, nil
+}
+
+// key returns the key of a resource, in the tenant's namespace where there is one.
+func (l *Locker) key(uid string) string {
+	prefix := l.prefix
+	if l.tenanted {
+		prefix = record.TenantPrefix(prefix, l.tenant)
+	}
+	return record.Key(prefix, uid)
+}
+
+// validateTenant returns ErrInvalid for a name that WithTenant does not take.
+func (l *Locker) validateTenant() error {
+	if !l.tenanted {
+		return nil
+	}
+	return ValidateTenant(l.tenant)
 }
 
 // emit hands an event of a call that began at start to the application. A panic of its hook must neither undo a

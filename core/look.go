@@ -87,7 +87,8 @@ func (l *Locker) state(ctx context.Context, start time.Time, key string, found r
 }
 
 func (l *Locker) lookEvent(key string) Event {
-	return Event{Op: status.name, UID: record.UID(l.prefix, key)}
+	tenant, uid := record.Resource(l.prefix, key)
+	return Event{Op: status.name, Tenant: tenant, UID: uid}
 }
 
 // parseRead reads the record that a plain read has found, if there is one.

@@ -147,7 +147,7 @@ func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) error {
 	if err := m.validate(); err != nil {
 		return err
 	}
-	start, key := time.Now(), record.Key(m.locker.prefix, m.uid)
+	start, key := time.Now(), m.locker.key(m.uid)
 	ctx = context.WithoutCancel(ctx)
 	q := record.Request{
 		User: m.user.ID.recorded(), Name: m.user.displayName(), Session: m.session, Duration: min(o.Linger, maxLinger), Fence: o.Fence,
@@ -180,7 +180,7 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
-	key := record.Key(m.locker.prefix, m.uid)
+	key := m.locker.key(m.uid)
 	q.User, q.Name, q.Session, q.Duration = m.user.ID.recorded(), m.user.displayName(), m.session, m.ttl
 	call := m.locker.call(op, key, q)
 	if err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err != nil {
@@ -202,7 +202,7 @@ func (m *Mutex) read(ctx context.Context, start time.Time, q record.Request) (lo
 		return nil, true, err
 	}
 	q.User, q.Session, q.Duration = m.user.ID.recorded(), m.session, m.ttl
-	call := wire.Read(record.Key(m.locker.prefix, m.uid))
+	call := wire.Read(m.locker.key(m.uid))
 	var leases [4]record.Lease // enough for most, and no allocation
 	found := record.Record{Leases: leases[:0]}
 	if err = m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err == nil {
@@ -300,11 +300,14 @@ func (m *Mutex) emitHeld(ctx context.Context, start time.Time, event Event, repl
 }
 
 func (m *Mutex) event(op *operation) Event {
-	return Event{Op: op.name, UID: m.uid, User: m.user.ID, Session: m.session}
+	return Event{Op: op.name, Tenant: m.locker.tenant, UID: m.uid, User: m.user.ID, Session: m.session}
 }
 
 // validate returns ErrInvalid for what Locker.Mutex and WithSession were given out of its range.
 func (m *Mutex) validate() error {
+	if err := m.locker.validateTenant(); err != nil {
+		return err
+	}
 	if err := ValidateUID(m.uid); err != nil {
 		return err
 	}

@@ -68,6 +68,42 @@ func TestReleaseFreesOnlyTheCallersHold(t *testing.T) {
 	})
 }
 
+func TestTenantsShareNoLock(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		acme, other := f.WithTenant("acme"), f.WithTenant("acme/{d}")
+		acquire(t, acme.Mutex("d", time.Minute, ann))
+		acquire(t, other.Mutex("d", time.Minute, bob))
+		acquire(t, f.Mutex("d", time.Minute, bob))
+		for name, l := range map[string]*core.Locker{"acme": acme, "acme/{d}": other} {
+			status, err := l.Status(t.Context(), "d")
+			if err != nil || status.UID != "d" || status.HeldBy(ann.ID) != (name == "acme") {
+				t.Errorf("%s: %+v, %v", name, status, err)
+			}
+		}
+		waiting := watch(t, acme, "d")
+		if got := waiting.state(); !got.HeldBy(ann.ID) {
+			t.Errorf("at first: %+v", got)
+		}
+		release(t, f.Mutex("d", time.Minute, bob))
+		release(t, other.Mutex("d", time.Minute, bob))
+		release(t, acme.Mutex("d", time.Minute, ann))
+		if got := waiting.state(); got.Locked {
+			t.Errorf("after the release: %+v", got)
+		}
+		if _, err := f.WithTenant("a\nb").Mutex("d", time.Minute, ann).Acquire(t.Context()); !errors.Is(err, core.ErrInvalid) {
+			t.Errorf("a name with a line break: %v", err)
+		}
+		if _, err := f.WithTenant("").Status(t.Context(), "d"); !errors.Is(err, core.ErrInvalid) {
+			t.Errorf("no name: %v", err)
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		if e := f.history[0]; e.Kind != core.Acquired || e.Tenant != "acme" || e.UID != "d" {
+			t.Errorf("the first event: %+v", e)
+		}
+	})
+}
+
 func TestReleaseUnderAnotherFenceEndsNoSession(t *testing.T) {
 	onBoth(t, func(t *testing.T, f *fixture) {
 		mine := f.Mutex("d", time.Minute, ann).WithSession("s")

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -9,6 +10,7 @@ import (
 // Limits. Those of a uid, a session and a linger are rest/CONTRACT.md's, Words.
 const (
 	maxUIDLength     = 255 // bytes
+	maxTenantLength  = 255 // bytes
 	maxSessionLength = 64  // bytes
 	maxLinger        = 10 * time.Second
 
@@ -55,6 +57,21 @@ func ValidateSession(name string) error {
 		}
 	}
 	return nil
+}
+
+// ValidateTenant returns ErrInvalid unless name can name a tenant: 1 to 255 bytes of valid UTF-8 without control
+// characters (Unicode's category Cc).
+func ValidateTenant(name string) error {
+	switch {
+	case name == "" || len(name) > maxTenantLength:
+		return invalid("tenant", "a name has 1 to %d bytes", maxTenantLength)
+	case !utf8.ValidString(name):
+		return invalid("tenant", "it is not valid UTF-8")
+	case strings.ContainsFunc(name, unicode.IsControl):
+		return invalid("tenant", "it has a control character")
+	default:
+		return nil
+	}
 }
 
 // validateFence returns ErrInvalid for what no hold's fence can be.

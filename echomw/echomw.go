@@ -74,11 +74,15 @@ type Router interface {
 	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) *echo.Route
 }
 
-// Register adds the lock routes to an Echo or a Group, each with and without the slash at its end.
+// Register adds the lock routes to an Echo or a Group, each with and without the slash at its end. It panics if the
+// group's path has a parameter and config has no Tenant hook.
 func (l *EditLock) Register(router Router, middleware ...echo.MiddlewareFunc) {
 	for _, endpoint := range l.api.Endpoints(":uid") {
 		for _, method := range rest.Methods() {
-			router.Add(method, endpoint.Path, l.serve(endpoint.Route), middleware...)
+			route := router.Add(method, endpoint.Path, l.serve(endpoint.Route), middleware...)
+			if err := l.api.CheckPrefix(strings.TrimSuffix(route.Path, endpoint.Path)); err != nil {
+				panic(err)
+			}
 		}
 	}
 }

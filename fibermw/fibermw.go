@@ -85,8 +85,14 @@ func New(locker *core.Locker, config Config) (*EditLock, error) {
 	return &EditLock{api: api}, nil
 }
 
-// Register adds the lock routes to an app or a group, each with and without the slash at its end.
+// Register adds the lock routes to an app or a group, each with and without the slash at its end. It panics if the
+// group's path has a parameter and config has no Tenant hook.
 func (l *EditLock) Register(router fiber.Router) {
+	if group, ok := router.(*fiber.Group); ok {
+		if err := l.api.CheckPrefix(group.Prefix); err != nil {
+			panic(err)
+		}
+	}
 	for _, endpoint := range l.api.Endpoints(":uid") {
 		for _, method := range rest.Methods() {
 			router.Add(method, endpoint.Path, l.serve(endpoint.Route))

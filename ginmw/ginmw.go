@@ -58,8 +58,13 @@ func New(locker *core.Locker, config Config) (*EditLock, error) {
 }
 
 // Register adds the lock routes to an engine or a group, each with and without the slash at its end, so that
-// gin redirects neither.
+// gin redirects neither. It panics if the group's path has a parameter and config has no Tenant hook.
 func (l *EditLock) Register(router gin.IRoutes) {
+	if group, ok := router.(interface{ BasePath() string }); ok {
+		if err := l.api.CheckPrefix(group.BasePath()); err != nil {
+			panic(err)
+		}
+	}
 	for _, endpoint := range l.api.Endpoints(":uid") {
 		for _, method := range rest.Methods() {
 			router.Handle(method, endpoint.Path, l.serve(endpoint.Route))

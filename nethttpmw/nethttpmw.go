@@ -69,7 +69,8 @@ type methodRouter interface {
 }
 
 // Register adds the lock routes to a router, each with and without the slash at its end. It registers each
-// method separately, because on a ServeMux a pattern without a method conflicts with the application's "GET /".
+// method separately, because on a ServeMux a pattern without a method conflicts with the application's "GET /". Below a
+// path with a parameter, which a router such as chi hides, config must have the Tenant hook.
 func (l *EditLock) Register(router Router) {
 	for _, endpoint := range l.api.Endpoints("{uid}") {
 		register(router, endpoint.Path, l.serve(endpoint.Route))

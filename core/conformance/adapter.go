@@ -63,6 +63,9 @@ type App struct {
 	// below them.
 	Mount, Prefix string
 
+	// Tenant names the request's namespace. Nil: there is none.
+	Tenant func(Header) string
+
 	// Routes are the application's own.
 	Routes []Route
 
@@ -149,6 +152,9 @@ func Config[C any](app App, header func(c C, name string) string, ctx func(C) co
 	}
 	if app.Authorize != nil {
 		config.Authorize = func(_ C, user core.User, uids ...string) error { return app.Authorize(user, uids...) }
+	}
+	if app.Tenant != nil {
+		config.Tenant = func(c C) string { return app.Tenant(func(name string) string { return header(c, name) }) }
 	}
 	if app.TakeOver != nil {
 		config.TakeOver = func(_ C, user core.User, held core.Status) bool { return app.TakeOver(user, held) }

@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/rest"
@@ -12,6 +13,8 @@ var hookCases = group{"hooks", []testCase{
 	{"Authorize is asked for everything but a release", everywhere, authorize},
 	{"Reveal hides the holder everywhere", everywhere, reveal},
 	{"Error rewrites a refusal", everywhere, rewriteRefusal},
+	{"Tenant keeps the locks of one uid apart", everywhere, tenants},
+	{"a tenant that is not valid is a set-up fault", everywhere, badTenants},
 }}
 
 func authorize(b *trial) {
@@ -136,3 +139,42 @@ func rewriteRefusal(b *trial) {
 }
 
 var errSecret = errors.New("not for you")
+
+func tenant(name string) string { return "X-Tenant: " + name }
+
+func tenants(b *trial) {
+	s := b.serve(func(app *App) {
+		app.TakeOver = everyoneMay
+		app.Tenant = func(header Header) string { return header("X-Tenant") }
+	})
+	ann, bob := s.as("1"), s.as("2")
+	at := s.lock("draft")
+	acme, other := tenant("acme"), tenant("acme/{draft}")
+	ann.do("POST", at, acme).want(granted(hold{fence: "acme"}))
+	bob.do("POST", at, other).want(granted(hold{user: "2", fence: "other"}))
+	bob.do("POST", at, acme).want(inUse(hold{fence: "acme"}))
+
+	bob.do("GET", at, acme).want(status(hold{fence: "acme", canTakeOver: true}.object(), "acme"))
+	bob.do("GET", at, other).want(status(hold{user: "2", fence: "other", mine: true}.object(), "other"))
+	bob.do("GET", s.bulk("uid=draft"), other).want(bulk("bulk", hold{user: "2", fence: "other", mine: true}.object()))
+	bob.do("PUT", s.base()+"/drafts/draft", acme).want(inUse(hold{fence: "acme"}))
+	bob.do("PUT", s.base()+"/drafts/draft", other).passed(ran("PUT", hold{user: "2", fence: "other", renewed: true}, ""))
+	bob.post(s.takeover("draft"), fenceBody(b.fence("acme")+1), acme).want(document(409, hold{fence: "acme", canTakeOver: true}.object()))
+
+	bob.do("DELETE", at, other).want(noContent)
+	bob.do("GET", at, other).want(status(free("draft", "other"), "other free"))
+	bob.do("GET", at, acme).want(status(hold{fence: "acme", canTakeOver: true}.object(), "acme"))
+}
+
+func badTenants(b *trial) {
+	s := b.serve(func(app *App) { app.Tenant = func(header Header) string { return header("X-Tenant") } })
+	ann := s.as("1")
+	refused := refusal(http.StatusInternalServerError, "The request's tenant is not valid")
+	for _, bad := range []string{"", "\xff", strings.Repeat("a", 256)} {
+		ann.do("POST", s.lock("draft"), tenant(bad)).want(refused)
+		ann.do("GET", s.bulk("uid=draft"), tenant(bad)).want(refused)
+		ann.do("PUT", s.base()+"/drafts/draft", tenant(bad)).want(refused)
+	}
+	s.ranTimes(0)
+	s.anonymous().do("POST", s.lock("draft"), tenant("")).want(nobody)
+}

@@ -82,6 +82,9 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 	if refusal != nil {
 		return nil, refusal
 	}
+	if refusal := a.resources(c, r); refusal != nil {
+		return nil, refusal
+	}
 	uid, session, refusal := r.target()
 	if refusal != nil {
 		return nil, refusal
@@ -96,7 +99,7 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return nil, refusal
 	}
-	lock, err := a.mutex(uid, user, session).Check(r.Context, core.CheckOptions{
+	lock, err := a.mutex(r, uid, user, session).Check(r.Context, core.CheckOptions{
 		Fence: fence, Renew: !options.NoRenewal, AcquireIfFree: options.AcquireIfFree,
 	})
 	switch {
@@ -108,7 +111,7 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 	}
 	pass := &Pass{Lock: lock}
 	if options.ReleaseOnSuccess {
-		pass.release = a.mutex(uid, user, "")
+		pass.release = a.mutex(r, uid, user, "")
 	}
 	return pass, nil
 }

@@ -40,6 +40,8 @@ type Request struct {
 	// server's timeouts are shorter. It returns how long the answer may wait: d, or less if the framework
 	// cannot extend its timeouts. If Extend is nil, the answer may wait for d.
 	Extend func(d time.Duration) time.Duration
+
+	locker *core.Locker // of the resources that the request names: the tenant's
 }
 
 // FromHTTP reads a net/http request, for adapters whose framework is built on net/http.

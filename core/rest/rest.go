@@ -63,6 +63,13 @@ type Config[C any] struct {
 	// Default: every user may use every lock.
 	Authorize func(c C, user core.User, uids ...string) error
 
+	// Tenant returns the namespace of the request's uids, such as the customer's name: the same uid under two
+	// tenants names two resources, in lock routes and guards alike. It is never shown to a client. A name that
+	// Locker.WithTenant does not take is answered with 500. Register demands it on a group whose path has a
+	// parameter, such as "/t/:tenant", where tenants would otherwise share locks. Optional. Default: all
+	// requests share one namespace.
+	Tenant func(C) string
+
 	// TakeOver reports whether the user may take the lock from its holder. Optional. Default: no user may.
 	TakeOver func(c C, user core.User, held core.Status) bool
 
@@ -151,6 +158,29 @@ func (a *API[C]) authorize(c C, user core.User, uids ...string) *Response {
 	default:
 		return refuse(http.StatusForbidden, "Not allowed", err)
 	}
+}
+
+// resources asks the Tenant hook whose resources the request names, and keeps their Locker in r.
+func (a *API[C]) resources(c C, r *Request) *Response {
+	r.locker = a.locker
+	if a.config.Tenant == nil {
+		return nil
+	}
+	name := a.config.Tenant(c)
+	if err := core.ValidateTenant(name); err != nil {
+		return refuse(http.StatusInternalServerError, "The request's tenant is not valid", err)
+	}
+	r.locker = a.locker.WithTenant(name)
+	return nil
+}
+
+// CheckPrefix returns core.ErrInvalid for the path of a group in which a parameter names something else than the
+// uid, unless the Tenant hook says whose resources a request names. An adapter asks before it registers routes there.
+func (a *API[C]) CheckPrefix(prefix string) error {
+	if a.config.Tenant == nil && strings.ContainsAny(prefix, ":*{") {
+		return invalid("Tenant", "the routes are below %q, whose parameter would not tell locks apart: set the hook", prefix)
+	}
+	return nil
 }
 
 // user asks the User hook who the caller is.

@@ -73,6 +73,9 @@ func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 	if refusal != nil {
 		return refusal
 	}
+	if refusal := a.resources(c, r); refusal != nil {
+		return refusal
+	}
 	switch {
 	case route == BulkRoute:
 		return a.bulk(c, user, r)
@@ -115,7 +118,7 @@ func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
 	}
 	var lock *core.Lock
 	var err error
-	if mutex := a.mutex(uid, user, session); fence != 0 {
+	if mutex := a.mutex(r, uid, user, session); fence != 0 {
 		lock, err = mutex.Resume(r.Context, fence)
 	} else {
 		lock, err = mutex.Acquire(r.Context)
@@ -135,7 +138,7 @@ func (a *API[C]) release(user core.User, r *Request) *Response {
 	if refusal != nil {
 		return refusal
 	}
-	mutex := a.mutex(uid, user, session)
+	mutex := a.mutex(r, uid, user, session)
 	if err := mutex.Release(r.Context, core.ReleaseOptions{Linger: linger}); err != nil {
 		return unavailable(err)
 	}
@@ -154,12 +157,12 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	mutex := a.mutex(uid, user, session)
+	mutex := a.mutex(r, uid, user, session)
 	// The policy decides about the holder that it was shown. If somebody acquires the lock after the look, the
 	// policy has not seen them, so the look is repeated. The number of looks is limited, because a lock could
 	// change hands all the time.
 	for range 8 {
-		seen, err := a.locker.Status(r.Context, uid)
+		seen, err := r.locker.Status(r.Context, uid)
 		if err != nil {
 			return unavailable(err)
 		}
@@ -238,7 +241,7 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body)
 		defer a.waits.leave(user.ID)
 		return a.await(c, user, r, uids, body, wait)
 	}
-	states, err := a.locker.Statuses(r.Context, uids...)
+	states, err := r.locker.Statuses(r.Context, uids...)
 	if err != nil {
 		return unavailable(err)
 	}
@@ -314,8 +317,8 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 }
 
 // mutex returns the user's mutex for a resource, for a session if there is one.
-func (a *API[C]) mutex(uid string, user core.User, session string) *core.Mutex {
-	mutex := a.locker.Mutex(uid, a.config.TTL, user)
+func (a *API[C]) mutex(r *Request, uid string, user core.User, session string) *core.Mutex {
+	mutex := r.locker.Mutex(uid, a.config.TTL, user)
 	if session != "" {
 		mutex = mutex.WithSession(session)
 	}

@@ -29,7 +29,7 @@ func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body body
 	defer cancel()
 	var states []core.Status
 	var seen time.Time
-	for news, err := range a.locker.Watch(ctx, uids...) {
+	for news, err := range r.locker.Watch(ctx, uids...) {
 		if err != nil {
 			return unavailable(err)
 		}

@@ -21,8 +21,27 @@ func TestKeyNamesTheUID(t *testing.T) {
 		if key != want {
 			t.Errorf("%q has the key %q, want %q", uid, key, want)
 		}
-		if back := UID("editlock:", key); back != uid {
-			t.Errorf("%q comes back from its key as %q", uid, back)
+		if tenant, back := Resource("editlock:", key); tenant != "" || back != uid {
+			t.Errorf("%q comes back from its key as %q of %q", uid, back, tenant)
+		}
+	}
+}
+
+func TestKeyOfATenantNamesBoth(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ tenant, uid, key string }{
+		{"acme", "draft-7", "editlock:acme/{draft-7}"},
+		{"a/b", "c", "editlock:a%2Fb/{c}"},
+		{"a", "b", "editlock:a/{b}"},
+		{"a{b", "}", "editlock:a%7Bb/{%7D}"},
+		{"%2F", "c", "editlock:%252F/{c}"},
+	} {
+		key := Key(TenantPrefix("editlock:", test.tenant), test.uid)
+		if key != test.key {
+			t.Errorf("%q of %q has the key %q, want %q", test.uid, test.tenant, key, test.key)
+		}
+		if tenant, uid := Resource("editlock:", key); tenant != test.tenant || uid != test.uid {
+			t.Errorf("%q comes back as %q of %q", key, uid, tenant)
 		}
 	}
 }
@@ -53,8 +72,17 @@ func FuzzKey(f *testing.F) {
 		if !begins || !ends || strings.ContainsAny(tag, "{}") || tag == "" {
 			t.Fatalf("%q has the key %q", uid, key)
 		}
-		if back := UID("editlock:", key); back != uid {
-			t.Fatalf("%q comes back from its key as %q", uid, back)
+		for _, tenant := range []string{"acme", uid, "a/" + uid} {
+			of := Key(TenantPrefix("editlock:", tenant), uid)
+			if gotTenant, got := Resource("editlock:", of); gotTenant != tenant || got != uid {
+				t.Fatalf("%q of %q comes back from its key %q as %q of %q", uid, tenant, of, got, gotTenant)
+			}
+			if strings.Count(of, "{") != 1 || strings.Index(of, "{") != strings.LastIndex(of, "/")+1 {
+				t.Fatalf("%q of %q has the key %q", uid, tenant, of)
+			}
+		}
+		if tenant, back := Resource("editlock:", key); tenant != "" || back != uid {
+			t.Fatalf("%q comes back from its key as %q of %q", uid, back, tenant)
 		}
 	})
 }
