@@ -56,6 +56,9 @@ func Open(ctx context.Context) (redis.UniversalClient, error) {
 	}
 	address := os.Getenv(EnvURL)
 	if address == "" {
+		if db != noDB {
+			slog.WarnContext(ctx, "editlock: "+EnvDB+" is set and has no effect, since "+EnvURL+" is not")
+		}
 		return nil, ErrNotConfigured
 	}
 	return open(ctx, address, db)
@@ -154,6 +157,11 @@ func parseURL(address string, db int) (redis.UniversalClient, error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, invalid(EnvURL, "not a URL")
+	}
+	switch u.Scheme {
+	case "redis", "rediss", "unix":
+	default:
+		return nil, invalid(EnvURL, "it must begin with redis://, rediss:// or unix://, such as redis://localhost:6379")
 	}
 	if u.Scheme != "unix" && misreadPassword(u) {
 		return nil, invalid(EnvURL, "an '@' after the host; is there a character in the password that must be escaped?")

@@ -2,9 +2,11 @@ package core_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -95,6 +97,26 @@ func TestOpenRefusesWhatCannotWorkAndHidesThePassword(t *testing.T) {
 				t.Errorf("the error tells the password: %v", err)
 			}
 		})
+	}
+}
+
+func TestOpenSaysWhatIsWrongWithAnAddressOrADatabaseAlone(t *testing.T) {
+	t.Setenv(core.EnvURL, "localhost:6379")
+	t.Setenv(core.EnvDB, "")
+	if _, err := core.Open(t.Context()); !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "redis://localhost:6379") {
+		t.Errorf("an address: %v", err)
+	}
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	t.Setenv(core.EnvURL, "")
+	for db, warned := range map[string]bool{"": false, "3": true} {
+		log.Reset()
+		t.Setenv(core.EnvDB, db)
+		if _, err := core.Open(t.Context()); !errors.Is(err, core.ErrNotConfigured) || strings.Contains(log.String(), core.EnvDB) != warned {
+			t.Errorf("database %q: %v, logged %q", db, err, log.String())
+		}
 	}
 }
 

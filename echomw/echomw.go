@@ -148,6 +148,13 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 	}
 }
 
+// UID returns the resource that the path parameter names, as the guard reads it: decoded exactly once, and valid. It is
+// for handlers without a guard. The error is rest.ErrUnknownParameter, or core.ErrInvalid.
+func UID(c echo.Context, param string) (string, error) {
+	r := request(c, param)
+	return r.ResourceUID()
+}
+
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request().Context()) }
@@ -156,7 +163,7 @@ func Lock(c echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request
 // one slash at the end belongs to the route, and any other slash makes the uid invalid.
 func request(c echo.Context, param string) rest.Request {
 	if !slices.Contains(c.ParamNames(), param) {
-		return rest.FromHTTP(c.Response(), c.Request(), "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(c.Response(), c.Request(), "", false, rest.UnknownParameter(param))
 	}
 	uid := strings.TrimSuffix(c.Param(param), "/")
 	// If the URL has a RawPath, echo matches it and does not unescape the parameters.

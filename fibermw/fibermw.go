@@ -159,6 +159,13 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 	}
 }
 
+// UID returns the resource that the path parameter names, as the guard reads it: decoded exactly once, and valid. It is
+// for handlers without a guard. The error is rest.ErrUnknownParameter, or core.ErrInvalid.
+func UID(c *fiber.Ctx, param string) (string, error) {
+	r := request(c, param)
+	return r.ResourceUID()
+}
+
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c *fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.UserContext()) }
@@ -169,7 +176,7 @@ func request(c *fiber.Ctx, param string) rest.Request {
 	r.UID, r.Escaped = strings.Clone(c.Params(param)), !c.App().Config().UnescapePath
 	switch {
 	case !slices.Contains(c.Route().Params, param):
-		r.UIDErr = rest.ErrUnknownParameter
+		r.UIDErr = rest.UnknownParameter(param)
 	case !exact(c):
 		r.UIDErr = rest.ErrNotOneSegment
 	}

@@ -128,6 +128,13 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 	}
 }
 
+// UID returns the resource that the path parameter names, as the guard reads it: decoded exactly once, and valid. It is
+// for handlers without a guard. The error is rest.ErrUnknownParameter, or core.ErrInvalid.
+func UID(c *gin.Context, param string) (string, error) {
+	r := request(c, param)
+	return r.ResourceUID()
+}
+
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request.Context()) }
@@ -136,7 +143,7 @@ func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request
 func request(c *gin.Context, param string) rest.Request {
 	uid, ok := c.Params.Get(param)
 	if !ok {
-		return rest.FromHTTP(c.Writer, c.Request, "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(c.Writer, c.Request, "", false, rest.UnknownParameter(param))
 	}
 	escaped, err := rest.PathParameter(c.Request.URL, uid)
 	raw, route := c.Request.URL.RawPath, c.FullPath()

@@ -157,6 +157,13 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 	}
 }
 
+// UID returns the resource that the path parameter names, as the guard reads it: decoded exactly once, and valid. It is
+// for handlers without a guard. The error is rest.ErrUnknownParameter, or core.ErrInvalid.
+func UID(r *http.Request, param string) (string, error) {
+	req := request(nil, r, param)
+	return req.ResourceUID()
+}
+
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Context()) }
@@ -165,7 +172,7 @@ func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Contex
 func request(w http.ResponseWriter, r *http.Request, param string) rest.Request {
 	uid := r.PathValue(param)
 	if uid == "" && !strings.Contains(r.Pattern, "{"+param+"}") && !strings.Contains(r.Pattern, "{"+param+"...}") {
-		return rest.FromHTTP(w, r, "", false, rest.ErrUnknownParameter)
+		return rest.FromHTTP(w, r, "", false, rest.UnknownParameter(param))
 	}
 	escaped, err := rest.PathParameter(r.URL, uid)
 	if escapedSlash(r) {

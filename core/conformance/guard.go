@@ -24,6 +24,7 @@ var guardCases = group{"guard", []testCase{
 	{"an extractor names the resource", everywhere, extractor},
 	{"a Lock-Fence that is not the hold's is 412", everywhere, guardFence},
 	{"what is no Lock-Fence or Lock-Session is 400", everywhere, badGuardHeaders},
+	{"a form names fence and session in the query", everywhere, formParameters},
 }}
 
 // unsafeMethods need the lock.
@@ -284,4 +285,29 @@ func badGuardHeaders(b *trial) {
 		ann.do("PUT", s.base()+"/drafts/draft", headers...).want(bad(msgSession))
 	}
 	s.ranTimes(0)
+}
+
+// formParameters: a plain HTML form cannot send headers.
+func formParameters(b *trial) {
+	s := b.serve()
+	ann := s.as("1")
+	ann.do("POST", s.lock("draft"), session("tab")).want(granted(hold{sessions: 1}))
+	fence := b.fence("f")
+	at := func(query string, args ...any) string {
+		return s.base() + "/drafts/draft?" + fmt.Sprintf(query, args...)
+	}
+	passes := ran("POST", hold{renewed: true, sessions: 1}, "")
+	ann.do("POST", at("lock_fence=%d&lock_session=tab", fence)).passed(passes)
+	ann.do("POST", at("lock_fence=%d", fence), lockFence(fence)).passed(passes)
+	s.ranTimes(2)
+	ann.do("POST", at("lock_fence=%d", fence-1)).want(moved("f"))
+	ann.do("POST", at("lock_fence=%d", fence-1), lockFence(fence)).want(bad(msgLockFence))
+	ann.do("POST", at("lock_fence=%d&lock_fence=%d", fence, fence-1)).want(bad(msgLockFence))
+	ann.do("POST", at("lock_fence=first")).want(bad(msgLockFence))
+	ann.do("POST", at("lock_session=tab"), session("other")).want(bad(msgSession))
+	ann.do("POST", at("lock_session=no%%20name")).want(bad(msgSession))
+	ann.do("POST", at("lock_fence=%%zz")).want(bad(msgLockFence))
+	s.ranTimes(0)
+	// Elsewhere they mean nothing.
+	ann.do("POST", s.lock("draft")+"?lock_session=another").want(granted(hold{sessions: 1, renewed: true}))
 }

@@ -85,6 +85,9 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 	if refusal := a.resources(c, r); refusal != nil {
 		return nil, refusal
 	}
+	if refusal := r.withForm(); refusal != nil {
+		return nil, refusal
+	}
 	uid, session, refusal := r.target()
 	if refusal != nil {
 		return nil, refusal

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/url"
@@ -105,22 +106,36 @@ func PathParameter(u *url.URL, value string) (escaped bool, err error) {
 	return true, nil
 }
 
-// uid returns the resource that the request names. It is decoded exactly once, and valid.
-func (r *Request) uid() (string, *Response) {
+// ResourceUID returns the resource that the request names. It is decoded exactly once, and valid. The error is UIDErr, or
+// core.ErrInvalid.
+func (r *Request) ResourceUID() (string, error) {
 	uid, err := r.UID, r.UIDErr
-	if errors.Is(err, ErrUnknownParameter) {
-		return "", refuse(http.StatusInternalServerError, "The lock is not set up for this route", err)
-	}
 	if err == nil && r.Escaped {
-		uid, err = url.PathUnescape(uid)
+		if uid, err = url.PathUnescape(uid); err != nil {
+			err = invalid("uid", "%v", err)
+		}
 	}
 	if err == nil {
 		err = core.ValidateUID(uid)
 	}
 	if err != nil {
-		return "", refuse(http.StatusBadRequest, "Resource uid is not valid", err)
+		return "", err
 	}
 	return uid, nil
+}
+
+// uid returns the resource that the request names, or the refusal of one that is not valid.
+func (r *Request) uid() (string, *Response) {
+	uid, err := r.ResourceUID()
+	switch {
+	case errors.Is(err, ErrUnknownParameter):
+		slog.ErrorContext(r.Context, "editlock: a guard is set up wrongly", "method", r.Method, "error", err)
+		return "", refuse(http.StatusInternalServerError, "The lock is not set up for this route", err)
+	case err != nil:
+		return "", refuse(http.StatusBadRequest, "Resource uid is not valid", err)
+	default:
+		return uid, nil
+	}
 }
 
 // bulkUIDs returns the resources that the query names, in the order of the query.
@@ -168,6 +183,46 @@ func (r *Request) session() (string, *Response) {
 		return "", invalidHeader("Lock-Session", err)
 	}
 	return name, nil
+}
+
+// form returns the values of a header and of a query parameter, as a plain HTML form sends it, where they do not
+// differ. It is for guarded routes.
+func (r *Request) form(header, parameter string) ([]string, error) {
+	values := r.Header(header)
+	if !strings.Contains(r.Query, parameter) {
+		return values, nil
+	}
+	query, err := url.ParseQuery(r.Query)
+	if err != nil {
+		return nil, invalid(parameter, "the query is not valid: %v", err)
+	}
+	for _, value := range query[parameter] {
+		if len(values) > 0 && strings.Trim(values[0], " \t") != value {
+			return nil, invalid(parameter, "it differs from another value of %s", header)
+		}
+		values = []string{value}
+	}
+	return values, nil
+}
+
+// withForm lets the query parameters lock_fence and lock_session stand for the headers.
+func (r *Request) withForm() *Response {
+	given := make(map[string][]string, 2)
+	for header, parameter := range map[string]string{"Lock-Fence": "lock_fence", "Lock-Session": "lock_session"} {
+		values, err := r.form(header, parameter)
+		if err != nil {
+			return invalidHeader(header, err)
+		}
+		given[header] = values
+	}
+	read := r.Header
+	r.Header = func(name string) []string {
+		if values, ok := given[name]; ok {
+			return values
+		}
+		return read(name)
+	}
+	return nil
 }
 
 // target returns the resource that the request names, and the session from which it comes.

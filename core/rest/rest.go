@@ -36,8 +36,11 @@ const (
 )
 
 // ErrUnknownParameter means that the application is set up wrongly: the route has no path parameter of the
-// name that the guard was given. The answer is 500, and the handler does not run.
+// name that the guard was given. The answer is 500, the log names the parameter, and the handler does not run.
 var ErrUnknownParameter = errors.New("editlock: the route has no such path parameter")
+
+// UnknownParameter returns ErrUnknownParameter with the parameter's name.
+func UnknownParameter(name string) error { return fmt.Errorf("%w: %q", ErrUnknownParameter, name) }
 
 // ErrNotOneSegment means that a path names no uid: the parameter is not one whole segment of it. The answer is
 // 400.
