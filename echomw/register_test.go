@@ -9,25 +9,14 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/conformance"
 	"github.com/editlock/editlock/echomw"
 )
 
 // Below "/t/:tenant" all tenants would share the locks of a uid.
 func TestRegisterBelowAParameterDemandsTheTenantHook(t *testing.T) {
 	t.Parallel()
-	server, err := embedded.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	client := server.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = locker.Close() })
+	locker := conformance.NewLocker(t)
 	config := echomw.Config{User: func(c echo.Context) core.User { return core.User{ID: core.ID(c.Request().Header.Get("X-User-ID"))} }}
 	app := echo.New()
 

@@ -9,25 +9,14 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/conformance"
 	"github.com/editlock/editlock/ginmw"
 )
 
 // Below "/t/:tenant" all tenants would share the locks of a uid.
 func TestRegisterBelowAParameterDemandsTheTenantHook(t *testing.T) {
 	t.Parallel()
-	server, err := embedded.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	client := server.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = locker.Close() })
+	locker := conformance.NewLocker(t)
 	config := ginmw.Config{User: func(c *gin.Context) core.User { return core.User{ID: core.ID(c.GetHeader("X-User-ID"))} }}
 	app := gin.New()
 

@@ -12,7 +12,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/conformance"
 	"github.com/editlock/editlock/ginmw"
 )
 
@@ -139,18 +139,7 @@ func TestReleaseOnSuccessReleasesOnce(t *testing.T) {
 
 func newLocker(t *testing.T) (*core.Locker, *core.Mutex) {
 	t.Helper()
-	server, err := embedded.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	client := server.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = locker.Close() })
+	locker := conformance.NewLocker(t)
 	return locker, locker.Mutex("draft", time.Minute, core.User{ID: core.ID(1)})
 }
 

@@ -10,7 +10,7 @@ import (
 	"testing"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/conformance"
 	"github.com/editlock/editlock/core/rest"
 	"github.com/editlock/editlock/nethttpmw"
 )
@@ -42,18 +42,7 @@ func TestAMisspeltParameterIsNamedInTheLog(t *testing.T) {
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
 	t.Cleanup(func() { slog.SetDefault(before) })
-	server, err := embedded.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	client := server.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = locker.Close() })
+	locker := conformance.NewLocker(t)
 	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: func(*http.Request) core.User { return core.User{ID: core.ID(1)} }})
 	if err != nil {
 		t.Fatal(err)

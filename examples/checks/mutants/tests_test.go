@@ -29,7 +29,7 @@ func TestWatchFindsTheFirstFailure(t *testing.T) {
 
 func TestSummary(t *testing.T) {
 	m := mutant{edit: edit{rule: "flip"}, area: "core", file: "core/a.go", line: 3, before: "a == b", after: "a != b"}
-	got := summary(areas[:2], []result{{mutant: m, finding: passed}, {mutant: m, finding: timedOut}, {mutant: m, finding: notBuilt}})
+	got := summary(areas[1:3], []result{{mutant: m, finding: passed}, {mutant: m, finding: timedOut}, {mutant: m, finding: notBuilt}})
 	want := `area         killed survived  invalid
 core              1        1        1
 rest              0        0        0
