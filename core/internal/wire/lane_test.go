@@ -257,7 +257,7 @@ func TestCallThatHasUsedAQuarterOfItsTimeGoesByItself(t *testing.T) {
 		if !urgent.ended || !errors.Is(urgent.err, context.DeadlineExceeded) || urgent.took != left {
 			t.Errorf("the call with little time: %+v", urgent)
 		}
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		synctest.Wait()
 		if !patient.ended || !errors.Is(patient.err, context.DeadlineExceeded) || patient.took != timeout*3/4 {
 			t.Errorf("the other call: %+v", patient)
