@@ -400,7 +400,8 @@ func TestStartErrors(t *testing.T) {
 				{"REDIS_URL=" + silent, "redis is unavailable"},
 				{"REDIS_URL=" + refusing, "connection refused"},
 				{"REDIS_URL=" + refusing + "?master_name=main", "redis is unavailable"},
-				{"REDIS_URL=http://ann:swordfish@127.0.0.1/0", "REDIS_URL: redis: invalid URL scheme: http"},
+				{"REDIS_URL=http://ann:swordfish@127.0.0.1/0", "REDIS_URL: it must begin with redis://"},
+				{"REDIS_URL=localhost:6379", "such as redis://localhost:6379"},
 				{"REDIS_URL=redis://ann:sword/swordfish@127.0.0.1:1/0", "REDIS_URL: not a URL"},
 				{"REDIS_URL=redis://ann:12/swordfish@127.0.0.1:1/0", "REDIS_URL: an '@' after the host"},
 			} {
