@@ -150,8 +150,8 @@ func (h *Hub) lookAt(t *topic) {
 
 // lookOnce looks at the topic and reports whether to look once more.
 func (h *Hub) lookOnce(t *topic) bool {
-	number := h.nextLook()
 	h.mu.Lock()
+	number := h.nextLook()
 	announced := t.announced // what comes from now on is for the next look
 	t.announced, t.lookAgain = false, false
 	h.mu.Unlock()
@@ -173,9 +173,8 @@ func (h *Hub) lookOnce(t *topic) bool {
 	return t.looking
 }
 
+// nextLook returns the number of a look that begins. The caller holds the mutex.
 func (h *Hub) nextLook() int64 {
-	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.looks++
 	return h.looks
 }

@@ -83,7 +83,9 @@ func (w *Waiter) First(ctx context.Context) ([]Seen, error) {
 	case <-h.ended:
 	case <-ctx.Done():
 	}
+	h.mu.Lock()
 	number := h.nextLook()
+	h.mu.Unlock()
 	states, err := h.look(ctx, w.keys)
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -172,15 +172,9 @@ func (l *lane) sendQueue() {
 func (l *lane) sendBatch(b *batch) {
 	defer l.wire.gate.leave()
 	calls := slices.DeleteFunc(b.calls, func(c *Call) bool { return !c.state.CompareAndSwap(waiting, sent) })
-	var deadline time.Time
-	for _, c := range calls {
-		if deadline.IsZero() || c.deadline.Before(deadline) {
-			deadline = c.deadline
-		}
-	}
 	begin := time.Now()
 	if len(calls) > 0 {
-		b.err = l.wire.roundTrip(context.Background(), deadline, calls)
+		b.err = l.wire.roundTrip(context.Background(), b.deadline, calls)
 	}
 	l.returned(&l.batches, begin, b.err == nil && isAnswered(calls))
 	close(b.done)
