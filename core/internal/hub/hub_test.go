@@ -315,3 +315,33 @@ func TestWhatAnotherLookHasToldMeanwhileIsNotToldAgain(t *testing.T) {
 		}
 	})
 }
+
+func TestAWaiterMayLeaveBeforeItLooks(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		b.Join([]string{"a"}).Leave()
+		time.Sleep(2 * recheck)
+		if n := b.began(); n != 0 {
+			t.Errorf("%d looks, though nobody waits", n)
+		}
+	})
+}
+
+func TestALookPutsOffTheOneThatWasScheduledBefore(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		w := b.join(t, "a")
+		defer w.Leave()
+		time.Sleep(recheck / 2)
+		b.hearOf("a")
+		b.began()
+		time.Sleep(recheck * 3 / 4)
+		if n := b.began(); n != 0 {
+			t.Errorf("%d looks sooner than %v after the last one", n, recheck)
+		}
+		time.Sleep(recheck / 4)
+		if n := b.began(); n != 1 {
+			t.Errorf("%d looks %v after the last one", n, recheck)
+		}
+	})
+}

@@ -9,6 +9,17 @@ import (
 	"time"
 )
 
+func TestDurationsAreRoundedUp(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]int64{
+		0: 0, 1: 1, time.Millisecond: 1, time.Millisecond + 1: 2, 2*time.Millisecond - 1: 2, time.Minute: 60000,
+	} {
+		if got := ceil(d); got != want {
+			t.Errorf("%v is %d ms, want %d", d, got, want)
+		}
+	}
+}
+
 // TestLimitsAreTheContracts compares the limits in Lua with those in Go, and with what rest/CONTRACT.md says.
 func TestLimitsAreTheContracts(t *testing.T) {
 	t.Parallel()
