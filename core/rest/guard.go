@@ -85,9 +85,7 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 	if refusal := a.resources(c, r); refusal != nil {
 		return nil, refusal
 	}
-	if refusal := r.withForm(); refusal != nil {
-		return nil, refusal
-	}
+	r.guarded = true
 	uid, session, refusal := r.target()
 	if refusal != nil {
 		return nil, refusal

@@ -11,6 +11,7 @@ import (
 	"math"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -42,7 +43,9 @@ type Request struct {
 	// cannot extend its timeouts. If Extend is nil, the answer may wait for d.
 	Extend func(d time.Duration) time.Duration
 
-	locker *core.Locker // of the resources that the request names: the tenant's
+	locker  *core.Locker // of the resources that the request names: the tenant's
+	tenant  string
+	guarded bool // the route is the application's own
 }
 
 // FromHTTP reads a net/http request, for adapters whose framework is built on net/http.
@@ -156,9 +159,15 @@ func (r *Request) bulkUIDs() ([]string, *Response) {
 	return uids, nil
 }
 
-// single returns a header that may be given only once. A header that is present but empty counts as given.
+// single returns a header that may be given only once. A header that is present but empty counts as given. On a guarded
+// route a query parameter may stand for it, since a plain HTML form cannot send headers.
 func (r *Request) single(name string) (value string, given bool, err error) {
 	values := r.Header(name)
+	if r.guarded {
+		if values, err = r.withParameter(values, strings.ReplaceAll(strings.ToLower(name), "-", "_")); err != nil {
+			return "", true, err
+		}
+	}
 	switch len(values) {
 	case 0:
 		return "", false, nil
@@ -167,6 +176,24 @@ func (r *Request) single(name string) (value string, given bool, err error) {
 	default:
 		return "", true, invalid(name, "it is given %d times", len(values))
 	}
+}
+
+// withParameter returns the values with those of a query parameter that are not among them.
+func (r *Request) withParameter(values []string, parameter string) ([]string, error) {
+	if !strings.Contains(r.Query, parameter) {
+		return values, nil
+	}
+	query, err := url.ParseQuery(r.Query)
+	if err != nil {
+		return nil, invalid(parameter, "the query is not valid: %v", err)
+	}
+	all := slices.Clone(values)
+	for _, value := range query[parameter] {
+		if !slices.Contains(all, value) {
+			all = append(all, value)
+		}
+	}
+	return all, nil
 }
 
 func invalidHeader(name string, err error) *Response {
@@ -183,46 +210,6 @@ func (r *Request) session() (string, *Response) {
 		return "", invalidHeader("Lock-Session", err)
 	}
 	return name, nil
-}
-
-// form returns the values of a header and of a query parameter, as a plain HTML form sends it, where they do not
-// differ. It is for guarded routes.
-func (r *Request) form(header, parameter string) ([]string, error) {
-	values := r.Header(header)
-	if !strings.Contains(r.Query, parameter) {
-		return values, nil
-	}
-	query, err := url.ParseQuery(r.Query)
-	if err != nil {
-		return nil, invalid(parameter, "the query is not valid: %v", err)
-	}
-	for _, value := range query[parameter] {
-		if len(values) > 0 && strings.Trim(values[0], " \t") != value {
-			return nil, invalid(parameter, "it differs from another value of %s", header)
-		}
-		values = []string{value}
-	}
-	return values, nil
-}
-
-// withForm lets the query parameters lock_fence and lock_session stand for the headers.
-func (r *Request) withForm() *Response {
-	given := make(map[string][]string, 2)
-	for header, parameter := range map[string]string{"Lock-Fence": "lock_fence", "Lock-Session": "lock_session"} {
-		values, err := r.form(header, parameter)
-		if err != nil {
-			return invalidHeader(header, err)
-		}
-		given[header] = values
-	}
-	read := r.Header
-	r.Header = func(name string) []string {
-		if values, ok := given[name]; ok {
-			return values
-		}
-		return read(name)
-	}
-	return nil
 }
 
 // target returns the resource that the request names, and the session from which it comes.

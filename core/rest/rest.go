@@ -173,7 +173,7 @@ func (a *API[C]) resources(c C, r *Request) *Response {
 	if err := core.ValidateTenant(name); err != nil {
 		return refuse(http.StatusInternalServerError, "The request's tenant is not valid", err)
 	}
-	r.locker = a.locker.WithTenant(name)
+	r.locker, r.tenant = a.locker.WithTenant(name), name
 	return nil
 }
 

@@ -237,8 +237,9 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body)
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return refusal
 	}
-	if wait := mayWait(r); wait > 0 && a.waits.enter(user.ID) {
-		defer a.waits.leave(user.ID)
+	waiter := waiter{r.tenant, user.ID}
+	if wait := mayWait(r); wait > 0 && a.waits.enter(waiter) {
+		defer a.waits.leave(waiter)
 		return a.await(c, user, r, uids, body, wait)
 	}
 	states, err := r.locker.Statuses(r.Context, uids...)

@@ -56,15 +56,21 @@ type waits struct {
 	max, maxPerUser int
 	mu              sync.Mutex
 	all             int
-	perUser         map[core.UserID]int
+	perUser         map[waiter]int
+}
+
+// waiter is a user of one tenant: the same id under another tenant may be somebody else.
+type waiter struct {
+	tenant string
+	user   core.UserID
 }
 
 func newWaits(most, mostPerUser int) *waits {
-	return &waits{max: most, maxPerUser: mostPerUser, perUser: make(map[core.UserID]int)}
+	return &waits{max: most, maxPerUser: mostPerUser, perUser: make(map[waiter]int)}
 }
 
 // enter reports whether one more request of the user may wait. If it may, leave must be called after the wait.
-func (w *waits) enter(user core.UserID) bool {
+func (w *waits) enter(user waiter) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.all >= w.max || w.perUser[user] >= w.maxPerUser {
@@ -75,7 +81,7 @@ func (w *waits) enter(user core.UserID) bool {
 	return true
 }
 
-func (w *waits) leave(user core.UserID) {
+func (w *waits) leave(user waiter) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all--
