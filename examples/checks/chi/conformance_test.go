@@ -4,13 +4,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 
 	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/conformance"
-	"github.com/editlock/editlock/core/embedded"
 	"github.com/editlock/editlock/nethttpmw"
 )
 
@@ -122,18 +120,7 @@ func TestGuardBeforeTheRouting(t *testing.T) {
 
 func newLock(t *testing.T) *nethttpmw.EditLock {
 	t.Helper()
-	server, err := embedded.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Close)
-	client := server.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{Timeout: 10 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: func(*http.Request) core.User { return core.User{ID: core.ID(1)} }})
+	lock, err := nethttpmw.New(conformance.NewLocker(t), nethttpmw.Config{User: func(*http.Request) core.User { return core.User{ID: core.ID(1)} }})
 	if err != nil {
 		t.Fatal(err)
 	}
