@@ -13,7 +13,7 @@ type EventKind string
 const (
 	Acquired    EventKind = "acquired"
 	Renewed     EventKind = "renewed"
-	Denied      EventKind = "denied"       // the caller has no lock; Other holds it, or nobody (not held, hold lost, session ended)
+	Denied      EventKind = "denied"       // Other holds it; nobody where the lock is free, the hold lost or the session ended
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
 	TakenOver   EventKind = "taken over"   // from Other; nobody if a reply was lost

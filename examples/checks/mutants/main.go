@@ -13,9 +13,9 @@
 // It needs git, and what the tests need: redis-server in PATH. It is run by hand, for it takes long: with the
 // tests as they are when this is written, on two busy processors, 1 to 4 minutes until an area's unmutated
 // tree has passed, then seconds for most mutants in core/internal and 1 to 3 minutes for others that are
-// killed, and for one that survives 2 to 7 minutes. -jobs 2 tries two at a time, each more slowly. A test with a time limit
-// of its own may then fail by it, and -timeout end what is only slow: where a kill looks doubtful, -only
-// tries the mutant again. A mutant may also loop until -timeout ends it, and take memory meanwhile.
+// killed, and for one that survives 2 to 7 minutes. -jobs 2 tries two at a time, each more slowly. A test with
+// a time limit of its own may then fail by it, and -timeout end what is only slow: where a kill looks
+// doubtful, -only tries the mutant again. A mutant may also loop until -timeout ends it, and take memory meanwhile.
 //
 // Each part of it is one file: gorules.go and luarules.go say what a mistake is, draw.go which ones are made,
 // scratch.go, tests.go and try.go how they are tried, and report.go what is told of it.
