@@ -98,3 +98,15 @@ func (e *TakeoverConflict) Error() string {
 
 // Is makes errors.Is(err, ErrTakeoverConflict) true.
 func (e *TakeoverConflict) Is(target error) bool { return target == ErrTakeoverConflict }
+
+// CheckError is the error of a CheckAll: it names the resource that was not passed, and wraps the error that Check has for
+// it.
+type CheckError struct {
+	UID string
+	Err error
+}
+
+func (e *CheckError) Error() string { return fmt.Sprintf("%v (of %q)", e.Err, e.UID) }
+
+// Unwrap returns Err, so that errors.Is and errors.As find it.
+func (e *CheckError) Unwrap() error { return e.Err }

@@ -259,9 +259,9 @@ func (c *caller) allOperations(t *testing.T) []operation {
 			return told(api.Serve(struct{}{}, route, request(ctx, method, uid, header...)))
 		}
 	}
-	guard := func(uid string, options rest.GuardOptions) func(context.Context) answer {
+	guard := func(uid string, options rest.GuardOptions[struct{}]) func(context.Context) answer {
 		return func(ctx context.Context) answer {
-			pass, refusal := api.Enter(struct{}{}, request(ctx, http.MethodPut, uid), options)
+			pass, refusal := api.Guard(options).Enter(struct{}{}, request(ctx, http.MethodPut, uid))
 			if refusal != nil {
 				return told(refusal)
 			}
@@ -287,9 +287,12 @@ func (c *caller) allOperations(t *testing.T) []operation {
 		{"acquire", 200, serve(rest.LockRoute, http.MethodPost, "free")},
 		{"renew", 200, serve(rest.LockRoute, http.MethodPost, "mine")},
 		{"acquire another's", 423, serve(rest.LockRoute, http.MethodPost, "his")},
-		{"guard", 200, guard("mine", rest.GuardOptions{})},
-		{"guard that acquires", 200, guard("free-too", rest.GuardOptions{AcquireIfFree: true})},
-		{"guard of another's", 423, guard("his", rest.GuardOptions{})},
+		{"guard", 200, guard("mine", rest.GuardOptions[struct{}]{})},
+		{"guard that acquires", 200, guard("free-too", rest.GuardOptions[struct{}]{AcquireIfFree: true})},
+		{"guard of another's", 423, guard("his", rest.GuardOptions[struct{}]{})},
+		{"guard of several", 200, guard("mine", rest.GuardOptions[struct{}]{UIDs: func(struct{}) ([]string, error) {
+			return []string{c.uid("mine"), c.uid("mine")}, nil
+		}})},
 		{"release", 204, serve(rest.LockRoute, http.MethodDelete, "mine-too")},
 		{"release of a session", 204, serve(rest.LockRoute, http.MethodDelete, "tabbed")},
 		{"takeover", 200, serve(rest.TakeoverRoute, http.MethodPost, "his-too")},

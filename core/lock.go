@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/editlock/editlock/core/internal/record"
@@ -63,14 +64,26 @@ func (s Status) After(d time.Duration) Status {
 
 type contextKey struct{}
 
-// NewContext returns a context that carries the lock under which a guard let a request pass.
-func NewContext(ctx context.Context, lock *Lock) context.Context {
-	return context.WithValue(ctx, contextKey{}, lock)
+// NewContext returns a context that carries the locks under which a guard let a request pass, before those that ctx
+// carries already. With it, a handler can be tested without Redis.
+func NewContext(ctx context.Context, lock *Lock, more ...*Lock) context.Context {
+	return context.WithValue(ctx, contextKey{}, slices.Concat([]*Lock{lock}, more, LocksFromContext(ctx)))
 }
 
-// FromContext returns the lock under which a guard let the request pass; false outside a guard, and
-// where a guard let it pass without one (fail-open).
+// FromContext returns the lock under which a guard let the request pass: of several guards the inner one's, and of
+// several resources that of the first. It is false outside a guard, and where a guard let the request pass without a
+// lock (fail-open).
 func FromContext(ctx context.Context) (*Lock, bool) {
-	lock, ok := ctx.Value(contextKey{}).(*Lock)
-	return lock, ok
+	locks := LocksFromContext(ctx)
+	if len(locks) == 0 {
+		return nil, false
+	}
+	return locks[0], true
+}
+
+// LocksFromContext returns all locks under which guards let the request pass: the inner guard's first, in the order in
+// which it named the resources. It is empty where FromContext is false.
+func LocksFromContext(ctx context.Context) []*Lock {
+	locks, _ := ctx.Value(contextKey{}).([]*Lock)
+	return locks
 }

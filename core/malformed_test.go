@@ -120,6 +120,7 @@ func (f *fixture) everyCall(ctx context.Context, uid string) map[string]func() e
 			"check and renew":    check(core.CheckOptions{Renew: true}),
 			"check under 5":      check(core.CheckOptions{Fence: 5}),
 			"check and acquire":  check(core.CheckOptions{AcquireIfFree: true}),
+			"check all":          func() error { _, err := f.CheckAll(ctx, []*core.Mutex{mine}); return err },
 			"release":            func() error { return mine.Release(ctx) },
 			"release a session":  func() error { return mine.WithSession("a").Release(ctx) },
 			"release and linger": func() error { return mine.Release(ctx, core.ReleaseOptions{Linger: time.Second}) },

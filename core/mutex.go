@@ -181,11 +181,16 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 		return nil, err
 	}
 	key := m.locker.key(m.uid)
-	q.User, q.Name, q.Session, q.Duration = m.user.ID.recorded(), m.user.displayName(), m.session, m.ttl
+	q = m.request(q)
 	call := m.locker.call(op, key, q)
 	if err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err != nil {
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
+	return m.concludeCall(ctx, start, op, q, call, key)
+}
+
+// concludeCall is conclude for what a script replied.
+func (m *Mutex) concludeCall(ctx context.Context, start time.Time, op *operation, q record.Request, call *wire.Call, key string) (*Lock, error) {
 	reply, err := parseReply(call, key)
 	if err != nil {
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
@@ -201,18 +206,22 @@ func (m *Mutex) read(ctx context.Context, start time.Time, q record.Request) (lo
 	if err := m.validate(); err != nil {
 		return nil, true, err
 	}
-	q.User, q.Session, q.Duration = m.user.ID.recorded(), m.session, m.ttl
 	call := wire.Read(m.locker.key(m.uid))
+	if err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err != nil {
+		return nil, true, m.locker.failed(ctx, start, m.event(check), err)
+	}
+	return m.concludeRead(ctx, start, q, call)
+}
+
+// concludeRead is conclude for what a plain read has found, if that is enough.
+func (m *Mutex) concludeRead(ctx context.Context, start time.Time, q record.Request, call *wire.Call) (lock *Lock, decided bool, err error) {
 	var leases [4]record.Lease // enough for most, and no allocation
 	found := record.Record{Leases: leases[:0]}
-	if err = m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err == nil {
-		err = parseRead(call, &found)
-	}
-	if err != nil {
+	if err := parseRead(call, &found); err != nil {
 		return nil, true, m.locker.failed(ctx, start, m.event(check), err)
 	}
 	now := call.Time.UnixMilli()
-	outcome, decided := found.Check(now, q, m.locker.wire.Timeout())
+	outcome, decided := found.Check(now, m.request(q), m.locker.wire.Timeout())
 	if !decided {
 		return nil, false, nil
 	}
@@ -297,6 +306,12 @@ func (m *Mutex) emitHeld(ctx context.Context, start time.Time, event Event, repl
 		return
 	}
 	m.locker.emit(ctx, start, event)
+}
+
+// request returns q as a request of the mutex's user, from its session.
+func (m *Mutex) request(q record.Request) record.Request {
+	q.User, q.Name, q.Session, q.Duration = m.user.ID.recorded(), m.user.displayName(), m.session, m.ttl
+	return q
 }
 
 func (m *Mutex) event(op *operation) Event {

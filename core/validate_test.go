@@ -154,3 +154,26 @@ func TestIDsAndNamesSurviveRedis(t *testing.T) {
 		}
 	})
 }
+
+func TestOptionsAreTakenUpToTheirLimits(t *testing.T) {
+	t.Parallel()
+	client := onEmbedded(t).client
+	const century = 100 * 365 * 24 * time.Hour
+	for _, options := range []core.Options{
+		{Retention: time.Second}, {Retention: century}, {Timeout: 10 * time.Millisecond},
+	} {
+		locker, err := core.New(client, options)
+		if err != nil {
+			t.Errorf("%+v: %v", options, err)
+			continue
+		}
+		_ = locker.Close()
+	}
+	for _, options := range []core.Options{
+		{Retention: time.Second - 1}, {Retention: century + 1}, {Timeout: 10*time.Millisecond - 1},
+	} {
+		if _, err := core.New(client, options); !errors.Is(err, core.ErrInvalid) {
+			t.Errorf("%+v: %v", options, err)
+		}
+	}
+}

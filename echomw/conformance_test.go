@@ -2,6 +2,7 @@ package echomw_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,12 +70,10 @@ func serve(t *testing.T, app conformance.App) string {
 }
 
 func guardConfig(g *conformance.Guard) echomw.GuardConfig {
+	o := conformance.GuardOptions(g, header)
 	config := echomw.GuardConfig{
-		ReleaseOnSuccess: g.ReleaseOnSuccess, AcquireIfFree: g.AcquireIfFree, RequireFence: g.RequireFence,
-		NoRenewal: g.NoRenewal, FailOpen: g.FailOpen,
-	}
-	if g.UID != nil {
-		config.UID = func(c echo.Context) (string, error) { return g.UID(c.Request().Header.Get) }
+		UID: o.UID, UIDs: o.UIDs, TTL: o.TTL, ReleaseOnSuccess: o.ReleaseOnSuccess, AcquireIfFree: o.AcquireIfFree,
+		RequireFence: o.RequireFence, NoRenewal: o.NoRenewal, FailOpen: o.FailOpen,
 	}
 	if g.Skip != nil {
 		config.Skipper = func(c echo.Context) bool { return g.Skip(c.Request().Header.Get) }
@@ -90,7 +89,8 @@ func handle(route conformance.Route) echo.HandlerFunc {
 		}
 		result := route.Handle(conformance.Call{
 			Method: c.Request().Method, Header: c.Request().Header.Get, Body: body, Context: c.Request().Context(),
-			Lock: func() (*core.Lock, bool) { return echomw.Lock(c) },
+			Lock:  func() (*core.Lock, bool) { return echomw.Lock(c) },
+			Locks: func() []*core.Lock { return echomw.Locks(c) },
 		})
 		if result.Err != nil {
 			return result.Err
@@ -114,7 +114,12 @@ func observe(app conformance.App) echo.MiddlewareFunc {
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			err := next(c)
-			app.Observe(c.Request().Header.Get("X-Request-ID"), c.Response().Status)
+			status := c.Response().Status
+			var refused *echo.HTTPError
+			if errors.As(err, &refused) { // as echo's own middlewares for logs do
+				status = refused.Code
+			}
+			app.Observe(c.Request().Header.Get("X-Request-ID"), status)
 			return err
 		}
 	}

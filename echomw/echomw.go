@@ -10,6 +10,7 @@ package echomw
 import (
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,6 +32,16 @@ type GuardConfig struct {
 	// the answer is 400.
 	// Optional. Default value the path parameter.
 	UID func(c echo.Context) (string, error)
+
+	// UIDs returns the uids of several resources, in place of UID: the caller must hold all their locks, which are
+	// checked in one round trip, and a 423 names the first that the caller does not hold. Not with AcquireIfFree or
+	// RequireFence.
+	// Optional. Default value nil.
+	UIDs func(c echo.Context) ([]string, error)
+
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
+	// Optional. Default value Config.TTL.
+	TTL time.Duration
 
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
@@ -99,7 +110,7 @@ func (l *EditLock) ServeBrowser(router Router, path string, middleware ...echo.M
 
 func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		return l.api.Serve(c, route, request(c, "uid")).WriteHTTP(c.Response())
+		return write(c, l.api.Serve(c, route, request(c, "uid")))
 	}
 }
 
@@ -111,25 +122,18 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFun
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	options := rest.GuardOptions{
-		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+	guard := l.api.Guard(rest.GuardOptions[echo.Context]{
+		UID: cfg.UID, UIDs: cfg.UIDs, TTL: cfg.TTL, ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
 		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
-	}
+	})
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c echo.Context) error {
 			if cfg.Skipper != nil && cfg.Skipper(c) {
 				return next(c)
 			}
-			req := request(c, param)
-			if cfg.UID != nil {
-				uid, err := cfg.UID(c)
-				req = rest.FromHTTP(c.Response(), c.Request(), uid, false, err)
-			}
-			pass, refusal := l.api.Enter(c, req, options)
+			pass, refusal := guard.Enter(c, request(c, param))
 			if refusal != nil {
-				// It is written here and not returned as an error, because an error handler would write
-				// another body.
-				return refusal.WriteHTTP(c.Response())
+				return write(c, refusal)
 			}
 			c.SetRequest(c.Request().WithContext(pass.Context(c.Request().Context())))
 			if !pass.Releases() {
@@ -159,6 +163,10 @@ func UID(c echo.Context, param string) (string, error) {
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request().Context()) }
 
+// Locks returns the locks with which guards let the request pass: all of a guard with UIDs, in the order of the uids, and
+// those of guards before it. It is empty where Lock is false.
+func Locks(c echo.Context) []*core.Lock { return core.LocksFromContext(c.Request().Context()) }
+
 // request reads the path parameter. If it is the last part of the route, echo's value is the rest of the path:
 // one slash at the end belongs to the route, and any other slash makes the uid invalid.
 func request(c echo.Context, param string) rest.Request {
@@ -168,4 +176,17 @@ func request(c echo.Context, param string) rest.Request {
 	uid := strings.TrimSuffix(c.Param(param), "/")
 	// If the URL has a RawPath, echo matches it and does not unescape the parameters.
 	return rest.FromHTTP(c.Response(), c.Request(), uid, c.Request().URL.RawPath != "", nil)
+}
+
+// write sends the answer. With Config.FrameworkErrors it returns a refusal instead, for echo's HTTPErrorHandler, whose
+// default sends the same body.
+func write(c echo.Context, response *rest.Response) error {
+	refusal := response.Refusal()
+	if refusal == nil {
+		return response.WriteHTTP(c.Response())
+	}
+	for _, field := range refusal.Header() {
+		c.Response().Header().Set(field.Name, field.Value)
+	}
+	return &echo.HTTPError{Code: refusal.StatusCode(), Message: refusal, Internal: refusal}
 }

@@ -14,6 +14,7 @@ import (
 	"bytes"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -37,6 +38,18 @@ type GuardConfig struct {
 	//
 	// Optional. Default: the path parameter
 	UID func(c *fiber.Ctx) (string, error)
+
+	// UIDs returns the uids of several resources, in place of UID: the caller must hold all their locks, which are
+	// checked in one round trip, and a 423 names the first that the caller does not hold. Not with AcquireIfFree or
+	// RequireFence.
+	//
+	// Optional. Default: nil
+	UIDs func(c *fiber.Ctx) ([]string, error)
+
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
+	//
+	// Optional. Default: Config.TTL
+	TTL time.Duration
 
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock. In
@@ -105,8 +118,7 @@ func (l *EditLock) Register(router fiber.Router) {
 func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
 	for _, method := range rest.Methods() {
 		router.Add(method, path, func(c *fiber.Ctx) error {
-			write(c, rest.Script(read(c)))
-			return nil
+			return write(c, rest.Script(read(c)))
 		})
 	}
 }
@@ -116,8 +128,7 @@ func (l *EditLock) serve(route rest.Route) fiber.Handler {
 		if !exact(c) {
 			return c.Next() // fiber answers 404, unless the application has another route for the path
 		}
-		write(c, l.api.Serve(c, route, request(c, "uid")))
-		return nil
+		return write(c, l.api.Serve(c, route, request(c, "uid")))
 	}
 }
 
@@ -128,26 +139,17 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	options := rest.GuardOptions{
-		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+	guard := l.api.Guard(rest.GuardOptions[*fiber.Ctx]{
+		UID: cfg.UID, UIDs: cfg.UIDs, TTL: cfg.TTL, ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
 		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
-	}
+	})
 	return func(c *fiber.Ctx) error {
 		if cfg.Next != nil && cfg.Next(c) {
 			return c.Next()
 		}
-		req := request(c, param)
-		if cfg.UID != nil {
-			req.Escaped = false
-			req.UID, req.UIDErr = cfg.UID(c)
-			req.UID = strings.Clone(req.UID)
-		}
-		pass, refusal := l.api.Enter(c, req, options)
+		pass, refusal := guard.Enter(c, request(c, param))
 		if refusal != nil {
-			// It is written here and not returned as an error, because an error handler would write another
-			// body.
-			write(c, refusal)
-			return nil
+			return write(c, refusal)
 		}
 		c.SetUserContext(pass.Context(c.UserContext()))
 		if err := c.Next(); err != nil {
@@ -169,6 +171,10 @@ func UID(c *fiber.Ctx, param string) (string, error) {
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c *fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.UserContext()) }
+
+// Locks returns the locks with which guards let the request pass: all of a guard with UIDs, in the order of the uids, and
+// those of guards before it. It is empty where Lock is false.
+func Locks(c *fiber.Ctx) []*core.Lock { return core.LocksFromContext(c.UserContext()) }
 
 // request reads the path parameter. fiber returns it escaped, unless the app is configured otherwise.
 func request(c *fiber.Ctx, param string) rest.Request {
@@ -214,9 +220,29 @@ func exact(c *fiber.Ctx) bool {
 		!(c.App().Config().UnescapePath && bytes.Contains(bytes.ToLower(original), []byte("%2f")))
 }
 
-func write(c *fiber.Ctx, response *rest.Response) {
-	for _, field := range response.Header {
+// write sends the answer. With Config.FrameworkErrors it returns a refusal instead, for fiber's ErrorHandler.
+func write(c *fiber.Ctx, response *rest.Response) error {
+	refusal := response.Refusal()
+	if refusal == nil {
+		for _, field := range response.Header {
+			c.Set(field.Name, field.Value)
+		}
+		c.Status(response.Status).Response().SetBodyRaw(response.Body)
+		return nil
+	}
+	for _, field := range refusal.Header() {
 		c.Set(field.Name, field.Value)
 	}
-	c.Status(response.Status).Response().SetBodyRaw(response.Body)
+	c.Status(refusal.StatusCode())
+	return &refusalError{fiber.NewError(refusal.StatusCode(), refusal.Error()), refusal}
 }
+
+// refusalError is a refusal as an error of fiber's. It unwraps to core's error as well.
+type refusalError struct {
+	fiber   *fiber.Error
+	refusal *rest.Refusal
+}
+
+func (e *refusalError) Error() string { return e.refusal.Error() }
+
+func (e *refusalError) Unwrap() []error { return []error{e.fiber, e.refusal} }

@@ -99,12 +99,10 @@ func serve(configure func(*gin.Engine)) func(*testing.T, conformance.App) string
 }
 
 func guardConfig(g *conformance.Guard) ginmw.GuardConfig {
+	o := conformance.GuardOptions(g, (*gin.Context).GetHeader)
 	config := ginmw.GuardConfig{
-		ReleaseOnSuccess: g.ReleaseOnSuccess, AcquireIfFree: g.AcquireIfFree, RequireFence: g.RequireFence,
-		NoRenewal: g.NoRenewal, FailOpen: g.FailOpen,
-	}
-	if g.UID != nil {
-		config.UID = func(c *gin.Context) (string, error) { return g.UID(c.GetHeader) }
+		UID: o.UID, UIDs: o.UIDs, TTL: o.TTL, ReleaseOnSuccess: o.ReleaseOnSuccess, AcquireIfFree: o.AcquireIfFree,
+		RequireFence: o.RequireFence, NoRenewal: o.NoRenewal, FailOpen: o.FailOpen,
 	}
 	if g.Skip != nil {
 		config.Skip = func(c *gin.Context) bool { return g.Skip(c.GetHeader) }
@@ -121,7 +119,8 @@ func handle(route conformance.Route) gin.HandlerFunc {
 		}
 		result := route.Handle(conformance.Call{
 			Method: c.Request.Method, Header: c.GetHeader, Body: body, Context: c.Request.Context(),
-			Lock: func() (*core.Lock, bool) { return ginmw.Lock(c) },
+			Lock:  func() (*core.Lock, bool) { return ginmw.Lock(c) },
+			Locks: func() []*core.Lock { return ginmw.Locks(c) },
 		})
 		switch {
 		case result.Err != nil:

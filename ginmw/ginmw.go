@@ -9,6 +9,7 @@ package ginmw
 
 import (
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -28,6 +29,14 @@ type GuardConfig struct {
 	// the answer is 400.
 	// Optional. Default: the path parameter.
 	UID func(c *gin.Context) (string, error)
+	// UIDs returns the uids of several resources, in place of UID: the caller must hold all their locks, which are
+	// checked in one round trip, and a 423 names the first that the caller does not hold. Not with AcquireIfFree or
+	// RequireFence.
+	// Optional. Default: one resource.
+	UIDs func(c *gin.Context) ([]string, error)
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
+	// Optional. Default: Config.TTL.
+	TTL time.Duration
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default: false.
@@ -93,21 +102,16 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	options := rest.GuardOptions{
-		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+	guard := l.api.Guard(rest.GuardOptions[*gin.Context]{
+		UID: cfg.UID, UIDs: cfg.UIDs, TTL: cfg.TTL, ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
 		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
-	}
+	})
 	return func(c *gin.Context) {
 		if cfg.Skip != nil && cfg.Skip(c) {
 			c.Next()
 			return
 		}
-		req := request(c, param)
-		if cfg.UID != nil {
-			uid, err := cfg.UID(c)
-			req = rest.FromHTTP(c.Writer, c.Request, uid, false, err)
-		}
-		pass, refusal := l.api.Enter(c, req, options)
+		pass, refusal := guard.Enter(c, request(c, param))
 		if refusal != nil {
 			c.Abort() // without it the handler would still run
 			write(c, refusal)
@@ -139,6 +143,10 @@ func UID(c *gin.Context, param string) (string, error) {
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c *gin.Context) (*core.Lock, bool) { return core.FromContext(c.Request.Context()) }
 
+// Locks returns the locks with which guards let the request pass: all of a guard with UIDs, in the order of the uids, and
+// those of guards before it. It is empty where Lock is false.
+func Locks(c *gin.Context) []*core.Lock { return core.LocksFromContext(c.Request.Context()) }
+
 // request reads the path parameter. gin returns it unescaped, unless the engine is configured otherwise.
 func request(c *gin.Context, param string) rest.Request {
 	uid, ok := c.Params.Get(param)
@@ -153,8 +161,19 @@ func request(c *gin.Context, param string) rest.Request {
 	return rest.FromHTTP(c.Writer, c.Request, uid, escaped, err)
 }
 
+// write sends the answer. With Config.FrameworkErrors it adds a refusal to c.Errors instead, and sets the status; the body
+// is left to a middleware, such as one that calls c.JSON(-1, c.Errors.Last()).
 func write(c *gin.Context, response *rest.Response) {
-	if err := response.WriteHTTP(c.Writer); err != nil {
-		_ = c.Error(err) // adds err to gin's list of errors, and returns it
+	refusal := response.Refusal()
+	if refusal == nil {
+		if err := response.WriteHTTP(c.Writer); err != nil {
+			_ = c.Error(err) // adds err to gin's list of errors, and returns it
+		}
+		return
 	}
+	for _, field := range refusal.Header() {
+		c.Header(field.Name, field.Value)
+	}
+	c.Status(refusal.StatusCode())
+	_ = c.Error(&gin.Error{Err: refusal, Type: gin.ErrorTypePublic, Meta: *refusal})
 }

@@ -15,7 +15,8 @@ func TestConformance(t *testing.T) {
 }
 
 var cannot = map[conformance.Ability]string{
-	conformance.HandlerErrors: "an http.Handler returns nothing",
+	conformance.HandlerErrors:   "an http.Handler returns nothing",
+	conformance.FrameworkErrors: "net/http has no error handler",
 }
 
 func serve(t *testing.T, app conformance.App) string {
@@ -33,7 +34,7 @@ func serve(t *testing.T, app conformance.App) string {
 		lock.ServeBrowser(mux, app.Prefix+app.Script)
 	}
 	for _, route := range app.Routes {
-		handler := conformance.HandlerHTTP(route, nethttpmw.Lock)
+		handler := conformance.HandlerHTTP(route, nethttpmw.Lock, nethttpmw.Locks)
 		if g := route.Guard; g != nil {
 			handler = lock.Guard(g.Param, guardConfig(g))(handler)
 		}
@@ -49,12 +50,10 @@ func serve(t *testing.T, app conformance.App) string {
 }
 
 func guardConfig(g *conformance.Guard) nethttpmw.GuardConfig {
+	o := conformance.GuardOptions(g, header)
 	config := nethttpmw.GuardConfig{
-		ReleaseOnSuccess: g.ReleaseOnSuccess, AcquireIfFree: g.AcquireIfFree, RequireFence: g.RequireFence,
-		NoRenewal: g.NoRenewal, FailOpen: g.FailOpen,
-	}
-	if g.UID != nil {
-		config.UID = func(r *http.Request) (string, error) { return g.UID(r.Header.Get) }
+		UID: o.UID, UIDs: o.UIDs, TTL: o.TTL, ReleaseOnSuccess: o.ReleaseOnSuccess, AcquireIfFree: o.AcquireIfFree,
+		RequireFence: o.RequireFence, NoRenewal: o.NoRenewal, FailOpen: o.FailOpen,
 	}
 	if g.Skip != nil {
 		config.Skip = func(r *http.Request) bool { return g.Skip(r.Header.Get) }

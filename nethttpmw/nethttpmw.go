@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/rest"
@@ -29,6 +30,14 @@ type GuardConfig struct {
 	// the answer is 400.
 	// Optional. Default: the path parameter.
 	UID func(r *http.Request) (string, error)
+	// UIDs returns the uids of several resources, in place of UID: the caller must hold all their locks, which are
+	// checked in one round trip, and a 423 names the first that the caller does not hold. Not with AcquireIfFree or
+	// RequireFence.
+	// Optional. Default: one resource.
+	UIDs func(r *http.Request) ([]string, error)
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
+	// Optional. Default: Config.TTL.
+	TTL time.Duration
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default: false.
@@ -51,6 +60,9 @@ type EditLock struct {
 // New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
+	if config.FrameworkErrors {
+		return nil, &core.InvalidError{Argument: "FrameworkErrors", Reason: "net/http has no handling of errors of its own"}
+	}
 	api, err := rest.New(locker, config)
 	if err != nil {
 		return nil, err
@@ -124,28 +136,23 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler)
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	options := rest.GuardOptions{
-		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+	guard := l.api.Guard(rest.GuardOptions[*http.Request]{
+		UID: cfg.UID, UIDs: cfg.UIDs, TTL: cfg.TTL, ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
 		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
-	}
+	})
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if cfg.Skip != nil && cfg.Skip(r) {
 				next.ServeHTTP(w, r)
 				return
 			}
-			req := request(w, r, param)
-			if cfg.UID != nil {
-				uid, err := cfg.UID(r)
-				req = rest.FromHTTP(w, r, uid, false, err)
-			}
-			pass, refusal := l.api.Enter(r, req, options)
+			pass, refusal := guard.Enter(r, request(w, r, param))
 			if refusal != nil {
 				write(w, r, refusal)
 				return
 			}
-			if pass.Lock != nil {
-				r = r.WithContext(pass.Context(r.Context()))
+			if ctx := pass.Context(r.Context()); ctx != r.Context() {
+				r = r.WithContext(ctx)
 			}
 			if !pass.Releases() {
 				next.ServeHTTP(w, r)
@@ -167,6 +174,10 @@ func UID(r *http.Request, param string) (string, error) {
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(r *http.Request) (*core.Lock, bool) { return core.FromContext(r.Context()) }
+
+// Locks returns the locks with which guards let the request pass: all of a guard with UIDs, in the order of the uids, and
+// those of guards before it. It is empty where Lock is false.
+func Locks(r *http.Request) []*core.Lock { return core.LocksFromContext(r.Context()) }
 
 // request reads the path parameter. A ServeMux always returns it unescaped, chi only sometimes.
 func request(w http.ResponseWriter, r *http.Request, param string) rest.Request {

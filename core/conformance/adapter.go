@@ -33,6 +33,8 @@ const (
 	Disconnects Ability = "notice disconnects"
 	// HandlerErrors: a handler can report an error instead of answering, and App.OnError answers it.
 	HandlerErrors Ability = "take errors from handlers"
+	// FrameworkErrors: the framework has a handling of errors of its own, which can answer a refusal.
+	FrameworkErrors Ability = "hand a refusal to an error handler"
 	// Flushes: a handler can send its answer to the client and go on, see Result.Then.
 	Flushes Ability = "send an answer before its handler has ended"
 	// NotFound: a path that no route has is answered with 404, and not with a redirect to one that has.
@@ -57,6 +59,9 @@ type App struct {
 	TakeOver  func(user core.User, held core.Status) bool
 	Reveal    func(user core.User, held core.Status) bool
 	Error     func(refusal *rest.Response)
+
+	// FrameworkErrors is the adapter's setting of that name. OnError answers then. Config sets it.
+	FrameworkErrors bool
 
 	// Mount is a path such as "/mounted" below which a whole application is mounted into another one;
 	// Prefix is one such as "/v1" for a group of routes. Both may be set. The lock routes and Routes lie
@@ -107,9 +112,7 @@ type Route struct {
 // Guard is how a route is guarded.
 type Guard struct {
 	Param string
-	rest.GuardOptions
-	// UID names the resource instead of the path parameter. Nil: the parameter does.
-	UID func(Header) (string, error)
+	rest.GuardOptions[Header]
 	// Skip lets a request pass unguarded. Nil: none.
 	Skip func(Header) bool
 }
@@ -122,8 +125,9 @@ type Call struct {
 	Body []byte
 	// Context is where code below the handler would look for the lock.
 	Context context.Context
-	// Lock is the adapter's accessor.
-	Lock func() (*core.Lock, bool)
+	// Lock and Locks are the adapter's accessors.
+	Lock  func() (*core.Lock, bool)
+	Locks func() []*core.Lock
 }
 
 // Result is what a handler answers.
@@ -146,9 +150,10 @@ func Config[C any](app App, header func(c C, name string) string, ctx func(C) co
 		User: func(c C) core.User {
 			return app.User(ctx(c), func(name string) string { return header(c, name) })
 		},
-		Path:           app.Path,
-		TTL:            app.TTL,
-		TrustedOrigins: app.TrustedOrigins,
+		Path:            app.Path,
+		TTL:             app.TTL,
+		TrustedOrigins:  app.TrustedOrigins,
+		FrameworkErrors: app.FrameworkErrors,
 	}
 	if app.Authorize != nil {
 		config.Authorize = func(_ C, user core.User, uids ...string) error { return app.Authorize(user, uids...) }
@@ -166,6 +171,22 @@ func Config[C any](app App, header func(c C, name string) string, ctx func(C) co
 		config.Error = func(_ C, refusal *rest.Response) { app.Error(refusal) }
 	}
 	return config
+}
+
+// GuardOptions are the options of a route's guard, in the framework's terms: header reads a request's header.
+func GuardOptions[C any](g *Guard, header func(c C, name string) string) rest.GuardOptions[C] {
+	of := func(c C) Header { return func(name string) string { return header(c, name) } }
+	options := rest.GuardOptions[C]{
+		TTL: g.TTL, ReleaseOnSuccess: g.ReleaseOnSuccess, AcquireIfFree: g.AcquireIfFree, RequireFence: g.RequireFence,
+		NoRenewal: g.NoRenewal, FailOpen: g.FailOpen,
+	}
+	if g.UID != nil {
+		options.UID = func(c C) (string, error) { return g.UID(of(c)) }
+	}
+	if g.UIDs != nil {
+		options.UIDs = func(c C) ([]string, error) { return g.UIDs(of(c)) }
+	}
+	return options
 }
 
 // Colon writes a path with its parameters as ":uid", for routers that want them so.

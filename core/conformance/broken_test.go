@@ -166,21 +166,19 @@ func application(t *testing.T, app conformance.App, fault fault) http.Handler {
 	}
 	app.Path = app.Prefix + app.Path
 	lock, err := nethttpmw.New(app.Locker, conformance.Config(app,
-		func(r *http.Request, name string) string { return r.Header.Get(name) }, (*http.Request).Context))
+		header, (*http.Request).Context))
 	if err != nil {
 		t.Fatal(err)
 	}
 	mux := http.NewServeMux()
 	lock.Register(mux)
 	for _, route := range app.Routes {
-		handler := conformance.HandlerHTTP(route, nethttpmw.Lock)
+		handler := conformance.HandlerHTTP(route, nethttpmw.Lock, nethttpmw.Locks)
 		if g := route.Guard; g != nil {
+			o := conformance.GuardOptions(g, header)
 			config := nethttpmw.GuardConfig{
-				ReleaseOnSuccess: g.ReleaseOnSuccess, AcquireIfFree: g.AcquireIfFree, RequireFence: g.RequireFence,
-				NoRenewal: g.NoRenewal, FailOpen: g.FailOpen,
-			}
-			if g.UID != nil {
-				config.UID = func(r *http.Request) (string, error) { return g.UID(r.Header.Get) }
+				UID: o.UID, UIDs: o.UIDs, TTL: o.TTL, ReleaseOnSuccess: o.ReleaseOnSuccess, AcquireIfFree: o.AcquireIfFree,
+				RequireFence: o.RequireFence, NoRenewal: o.NoRenewal, FailOpen: o.FailOpen,
 			}
 			if g.Skip != nil {
 				config.Skip = func(r *http.Request) bool { return g.Skip(r.Header.Get) }
@@ -202,3 +200,5 @@ func application(t *testing.T, app conformance.App, fault fault) http.Handler {
 	}
 	return conformance.OverrideHTTP(app, conformance.ObserveHTTP(app, handler))
 }
+
+func header(r *http.Request, name string) string { return r.Header.Get(name) }

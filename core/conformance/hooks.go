@@ -13,6 +13,7 @@ var hookCases = group{"hooks", []testCase{
 	{"Authorize is asked for everything but a release", everywhere, authorize},
 	{"Reveal hides the holder everywhere", everywhere, reveal},
 	{"Error rewrites a refusal", everywhere, rewriteRefusal},
+	{"FrameworkErrors hands a refusal to the framework", everywhere, frameworkErrors},
 	{"Tenant keeps the locks of one uid apart", everywhere, tenants},
 	{"a tenant that is not valid is a set-up fault", everywhere, badTenants},
 }}
@@ -136,6 +137,71 @@ func rewriteRefusal(b *trial) {
 	s.anonymous().do("GET", at).want(problem("Unauthorized", "invalid"))
 	ann.do("GET", at, "If-None-Match: *").want(notModified("a", 60000)) // no refusal
 	s.ranTimes(0)
+}
+
+// frameworkErrors: the error handler decides the body, once, and finds the reason; status and headers are the contract's.
+func frameworkErrors(b *trial) {
+	b.needs(FrameworkErrors)
+	s := b.serve(func(app *App) {
+		app.FrameworkErrors = true
+		app.Authorize = func(_ core.User, uids ...string) error {
+			if uids[0] == "secret" {
+				return errSecret
+			}
+			return nil
+		}
+		app.OnError = func(err error) (int, string) {
+			var status interface{ StatusCode() int }
+			var locked *core.ResourceLocked
+			switch {
+			case !errors.As(err, &status):
+				return http.StatusTeapot, "no status: " + err.Error()
+			case errors.As(err, &locked):
+				return status.StatusCode(), "locked by " + locked.User.ID.String()
+			case errors.Is(err, core.ErrNotHeld):
+				return status.StatusCode(), "not held"
+			case errors.Is(err, core.ErrHoldLost):
+				return status.StatusCode(), "lost"
+			case errors.Is(err, core.ErrInvalid):
+				return status.StatusCode(), "invalid"
+			case errors.Is(err, errSecret):
+				return status.StatusCode(), "secret"
+			default:
+				return status.StatusCode(), "other"
+			}
+		}
+	})
+	ann, bob := s.as("1"), s.as("2")
+	text := func(block, body string) string {
+		head, _, _ := strings.Cut(block, "\n\n")
+		return strings.Replace(head, "application/json", "text/plain", 1) + "\n\n" + body
+	}
+	at := s.lock("draft")
+	ann.do("POST", at).want(granted(hold{})) // no refusal
+	for _, refused := range []struct {
+		answer      *answer
+		block, body string
+	}{
+		{bob.do("POST", at), inUse(hold{}), "locked by 1"},
+		{bob.do("PUT", s.base()+"/drafts/draft"), inUse(hold{}), "locked by 1"},
+		{bob.do("PUT", s.base()+"/several", resources("draft")), inUse(hold{}), "locked by 1"},
+		{bob.do("PUT", s.base()+"/drafts/other"), notYours, "not held"},
+		{ann.do("POST", at, ifMatch(1)), moved("f"), "lost"},
+		{ann.do("PUT", s.base()+"/drafts/%20"), bad(msgUID), "invalid"},
+		{ann.do("POST", s.lock("%20")), bad(msgUID), "invalid"},
+		{ann.do("POST", s.lock("secret")), forbidden, "secret"},
+		{ann.do("PUT", at), methodNotAllowed("GET, HEAD, POST, DELETE"), "other"},
+		{s.anonymous().do("PUT", s.base()+"/drafts/draft"), nobody, "invalid"},
+	} {
+		for i, f := range refused.answer.header {
+			refused.answer.header[i].value, _, _ = strings.Cut(f.value, "; charset=")
+		}
+		refused.answer.want(text(refused.block, refused.body))
+	}
+	s.ranTimes(0)
+	ann.do("GET", at, "If-None-Match: *").want(notModified("a", 60000)) // no refusal
+	ann.do("PUT", s.base()+"/drafts/draft").passed(ran("PUT", hold{renewed: true}, ""))
+	ann.do("DELETE", at).want(noContent)
 }
 
 var errSecret = errors.New("not for you")

@@ -41,8 +41,8 @@ func ServeHTTP(t *testing.T, app App, handler http.Handler) string {
 	return listener.Addr().String()
 }
 
-// HandlerHTTP is the route's handler as an http.Handler. lock is the adapter's accessor.
-func HandlerHTTP(route Route, lock func(*http.Request) (*core.Lock, bool)) http.Handler {
+// HandlerHTTP is the route's handler as an http.Handler. lock and locks are the adapter's accessors.
+func HandlerHTTP(route Route, lock func(*http.Request) (*core.Lock, bool), locks func(*http.Request) []*core.Lock) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
@@ -51,7 +51,8 @@ func HandlerHTTP(route Route, lock func(*http.Request) (*core.Lock, bool)) http.
 		}
 		result := route.Handle(Call{
 			Method: r.Method, Header: r.Header.Get, Body: body, Context: r.Context(),
-			Lock: func() (*core.Lock, bool) { return lock(r) },
+			Lock:  func() (*core.Lock, bool) { return lock(r) },
+			Locks: func() []*core.Lock { return locks(r) },
 		})
 		if result.Status != 0 {
 			w.WriteHeader(result.Status)

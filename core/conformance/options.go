@@ -1,7 +1,10 @@
 package conformance
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -10,6 +13,8 @@ var optionCases = group{"guard options", []testCase{
 	{"acquire if free: not under somebody else's fence", everywhere, acquiresUnderFence},
 	{"acquire if free: not for an ended session", everywhere, acquiresNotForEnded},
 	{"require fence is 428 without one", everywhere, requiresFence},
+	{"several resources: all must be held", everywhere, needsSeveral},
+	{"several resources: release on success ends all holds", everywhere, releasesSeveral},
 	{"fail open: while Redis answers, the lock decides", everywhere, failsOpenOnlyThen},
 }}
 
@@ -76,6 +81,50 @@ func requiresFence(b *trial) {
 	s.ranTimes(1)
 }
 
+func resources(uids string) string { return "X-Resources: " + uids }
+
+func needsSeveral(b *trial) {
+	s := b.serve()
+	ann, bob := s.as("1"), s.as("2")
+	at := s.base() + "/several"
+	of := func(uid string) string { return `,"uid":"` + uid + `"}` }
+	unheld := func(uid string) string { return strings.TrimSuffix(notYours, "}") + of(uid) }
+	ann.do("PUT", at, resources("a b")).want(unheld("a"))
+	ann.do("POST", s.lock("a")).want(granted(hold{uid: "a", fence: "fa"}))
+	ann.do("PUT", at, resources("a b")).want(unheld("b"))
+	bob.do("POST", s.lock("b")).want(granted(hold{uid: "b", user: "2", fence: "fb"}))
+	ann.do("PUT", at, resources("a b c")).want(strings.TrimSuffix(inUse(hold{user: "2", fence: "fb"}), "}") + of("b"))
+	ann.do("PUT", at, resources("c b")).want(unheld("c"))
+	for _, uids := range []string{"", "none", "a a%2Fb", "a %", strings.Repeat("a ", 201)} {
+		ann.do("PUT", at, resources(uids)).want(bad(msgUID))
+	}
+	s.anonymous().do("PUT", at, resources("a")).want(nobody)
+	s.ranTimes(0)
+	bob.do("DELETE", s.lock("b")).want(noContent)
+	ann.do("POST", s.lock("b")).want(granted(hold{uid: "b", fence: "fb2"}))
+	ann.do("PUT", at, resources("b a")).passed(fmt.Sprintf(`PUT: locks "b" under <fb2> "a" under <fa>; body 0 %.6x`, sha256.Sum256(nil)))
+	ann.do("PUT", at, resources("a")).passed(ran("PUT", hold{uid: "a", fence: "fa", renewed: true}, ""))
+	// A fence names one hold.
+	ann.do("PUT", at, resources("a b"), lockFence(b.fence("fa"))).want(bad(msgLockFence))
+	ann.do("PUT", at, resources("a"), lockFence(b.fence("fa"))).passed(ran("PUT", hold{uid: "a", fence: "fa", renewed: true}, ""))
+	ann.do("PUT", at, resources("a"), lockFence(b.fence("fa")-1)).want(moved("fa"))
+	ann.do("GET", s.lock("c")).want(status(free("c", "null"), "c"))
+	s.ranTimes(3)
+}
+
+func releasesSeveral(b *trial) {
+	s := b.serve()
+	ann := s.as("1")
+	at := s.base() + "/several/publish"
+	ann.do("POST", s.lock("a")).want(granted(hold{uid: "a", fence: "fa"}))
+	ann.do("POST", s.lock("b")).want(granted(hold{uid: "b", fence: "fb"}))
+	ann.do("POST", at, resources("a b"), "X-Answer: 500").answered(500)
+	ann.do("GET", s.lock("a")).want(status(hold{uid: "a", fence: "fa", mine: true}.object(), "held"))
+	ann.do("POST", at, resources("a b")).answered(200)
+	ann.do("GET", s.lock("a")).want(status(free("a", "fa"), "a"))
+	ann.do("GET", s.lock("b")).want(status(free("b", "fb"), "b"))
+}
+
 // failsOpenOnlyThen: what happens when Redis cannot answer is in outage.go.
 func failsOpenOnlyThen(b *trial) {
 	s := b.serve()
@@ -99,6 +148,7 @@ var renewalCases = group{"renewal by a guard", []testCase{
 	{"renews the claim that ends last for any other session", standing, renewsLatest},
 	{"makes no claim and revives no ended session", standing, renewsNothingElse},
 	{"is left out where it is switched off", standing, renewsNot},
+	{"for the timeout of one guard, which shortens no hold", standing, renewsForTTL},
 }}
 
 func renewsAfterThird(b *trial) {
@@ -182,4 +232,22 @@ func renewsNot(b *trial) {
 	ann.do("PUT", s.base()+"/still/draft").want(notYours)
 	ann.do("PUT", s.base()+"/drafts/draft").want(notYours) // nor does any guard renew what is over
 	s.ranTimes(0)
+}
+
+func renewsForTTL(b *trial) {
+	s := b.serve()
+	ann := s.as("1")
+	at := s.lock("draft")
+	ann.do("POST", at).want(granted(hold{}))
+	ann.do("PUT", s.base()+"/short/draft").answered(200)
+	ann.do("GET", at).want(status(hold{mine: true}.object(), "a"))
+	ann.do("PUT", s.base()+"/long/draft").answered(200)
+	ann.do("GET", at).want(status(hold{mine: true, left: 3600000}.object(), "a"))
+	b.pass(30 * time.Minute)
+	ann.do("PUT", s.base()+"/drafts/draft").answered(200)
+	ann.do("PUT", s.base()+"/short/draft").answered(200)
+	ann.do("GET", at).want(status(hold{mine: true, held: 1800000, left: 1800000}.object(), "a"))
+	// A hold that this guard begins lasts as long as its renewals.
+	ann.do("PUT", s.base()+"/short/other").answered(200)
+	ann.do("GET", s.lock("other")).want(status(hold{uid: "other", fence: "f2", mine: true, left: 5000}.object(), "b"))
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -227,24 +228,29 @@ func (s *site) bulk(query string) string   { return s.root() + "s/?" + query }
 
 // routes are the application's own. The guard's parameter is "uid", also where the route has none such.
 func (s *site) routes() []Route {
-	guarded := func(options rest.GuardOptions) *Guard { return &Guard{Param: "uid", GuardOptions: options} }
-	plain := guarded(rest.GuardOptions{})
+	guarded := func(options rest.GuardOptions[Header]) *Guard { return &Guard{Param: "uid", GuardOptions: options} }
+	plain := guarded(rest.GuardOptions[Header]{})
 	all := []struct {
 		methods, path string
 		guard         *Guard
 	}{
 		{"GET HEAD OPTIONS TRACE POST PUT PATCH DELETE PURGE", "/drafts/{uid}", plain},
 		{"PUT", "/slashed/{uid}/", plain},
-		{"POST", "/drafts/{uid}/publish", guarded(rest.GuardOptions{ReleaseOnSuccess: true})},
-		{"PUT", "/auto/{uid}", guarded(rest.GuardOptions{AcquireIfFree: true})},
-		{"PUT", "/strict/{uid}", guarded(rest.GuardOptions{RequireFence: true})},
-		{"PUT", "/still/{uid}", guarded(rest.GuardOptions{NoRenewal: true})},
-		{"PUT", "/open/{uid}", guarded(rest.GuardOptions{FailOpen: true})},
-		{"POST", "/open/{uid}/publish", guarded(rest.GuardOptions{FailOpen: true, ReleaseOnSuccess: true})},
+		{"POST", "/drafts/{uid}/publish", guarded(rest.GuardOptions[Header]{ReleaseOnSuccess: true})},
+		{"PUT", "/auto/{uid}", guarded(rest.GuardOptions[Header]{AcquireIfFree: true})},
+		{"PUT", "/strict/{uid}", guarded(rest.GuardOptions[Header]{RequireFence: true})},
+		{"PUT", "/still/{uid}", guarded(rest.GuardOptions[Header]{NoRenewal: true})},
+		{"PUT", "/open/{uid}", guarded(rest.GuardOptions[Header]{FailOpen: true})},
+		{"POST", "/open/{uid}/publish", guarded(rest.GuardOptions[Header]{FailOpen: true, ReleaseOnSuccess: true})},
 		{"GET PUT", "/odd/{id}", plain},
 		{"PUT", "/skipping/{uid}", &Guard{Param: "uid", Skip: func(header Header) bool { return header("X-Skip") == "yes" }}},
-		{"PUT", "/extracted", &Guard{Param: "uid", UID: extract}},
-		{"PUT", "/extracted/{id}", &Guard{Param: "id", UID: extract}},
+		{"PUT", "/long/{uid}", guarded(rest.GuardOptions[Header]{TTL: time.Hour})},
+		{"PUT", "/short/{uid}", guarded(rest.GuardOptions[Header]{TTL: 5 * time.Second, AcquireIfFree: true})},
+		{"PUT", "/extracted", guarded(rest.GuardOptions[Header]{UID: extract})},
+		{"PUT", "/extracted/{id}", &Guard{Param: "id", GuardOptions: rest.GuardOptions[Header]{UID: extract}}},
+		{"PUT", "/several", guarded(rest.GuardOptions[Header]{UIDs: extractSeveral})},
+		{"POST", "/several/publish", guarded(rest.GuardOptions[Header]{UIDs: extractSeveral, ReleaseOnSuccess: true})},
+		{"PUT", "/several/open", guarded(rest.GuardOptions[Header]{UIDs: extractSeveral, FailOpen: true})},
 		{"GET PUT", "/unguarded/{uid}", nil},
 	}
 	var routes []Route
@@ -264,6 +270,14 @@ func extract(header Header) (string, error) {
 	return "", errors.New("no resource is named")
 }
 
+// extractSeveral names resources by a header, with a space between them.
+func extractSeveral(header Header) ([]string, error) {
+	if uids := header("X-Resources"); uids != "none" {
+		return strings.Fields(uids), nil
+	}
+	return nil, errors.New("no resource is named")
+}
+
 var errHandler = errors.New("the handler failed")
 
 // handle is the handler of every route. It reports what it was given; the header X-Answer makes it answer
@@ -273,9 +287,15 @@ func (s *site) handle(call Call) Result {
 	lock, ok := call.Lock()
 	below, okBelow := core.FromContext(call.Context)
 	report := "no lock"
+	all := call.Locks()
 	switch {
-	case ok != okBelow || lock != below:
-		report = "the accessor and core.FromContext disagree"
+	case ok != okBelow || lock != below || ok != (len(all) > 0) || !slices.Equal(all, core.LocksFromContext(call.Context)):
+		report = "the accessors and the context disagree"
+	case len(all) > 1:
+		report = "locks"
+		for _, lock := range all {
+			report += fmt.Sprintf(" %q under %d", lock.UID, lock.Fence)
+		}
 	case ok:
 		s.mu.Lock()
 		s.locks = append(s.locks, lock)

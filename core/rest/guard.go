@@ -4,13 +4,22 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
+	"sync"
+	"time"
 
 	"github.com/editlock/editlock/core"
 )
 
 // GuardOptions change what the guard of one route does. The zero value is the contract's default: a request
 // passes if its user holds the lock, and the lock is renewed.
-type GuardOptions struct {
+type GuardOptions[C any] struct {
+	// UID returns the resource's uid, not escaped, in place of the path parameter. UIDs returns several, 1 to 200:
+	// the user must hold all their locks. An error is answered with 400.
+	UID  func(C) (string, error)
+	UIDs func(C) ([]string, error)
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier. Default: Config.TTL.
+	TTL time.Duration
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out. Any other status keeps it.
 	ReleaseOnSuccess bool
 	// AcquireIfFree acquires the lock if nobody holds it, for clients that never send a POST to the lock
@@ -24,24 +33,47 @@ type GuardOptions struct {
 	FailOpen bool
 }
 
-// Pass is what the guard returns for a request that may go on.
-type Pass struct {
-	// Lock is the caller's hold. It is nil if the method needs no lock, and if the guard failed open.
-	Lock *core.Lock
-	// release ends the hold. It is nil if a 2xx answer does not end it, and once the status is known.
-	release *core.Mutex
+// Guard decides which requests to one route may go on to its handler.
+type Guard[C any] struct {
+	api     *API[C]
+	options GuardOptions[C]
 }
 
-// Context returns ctx with the lock, if there is one, for core.FromContext.
+// Guard returns the guard of a route. It panics if the options are not valid: a TTL out of its range, UID beside UIDs, or UIDs
+// beside AcquireIfFree or RequireFence, which are for one resource.
+func (a *API[C]) Guard(options GuardOptions[C]) *Guard[C] {
+	if options.TTL == 0 {
+		options.TTL = a.config.TTL
+	}
+	switch {
+	case options.TTL < core.MinTTL || options.TTL > core.MaxTTL:
+		panic(invalid("TTL", "%v of a guard is not within %v and %v", options.TTL, core.MinTTL, core.MaxTTL))
+	case options.UIDs != nil && options.UID != nil:
+		panic(invalid("UIDs", "a guard has UID or UIDs"))
+	case options.UIDs != nil && (options.AcquireIfFree || options.RequireFence):
+		panic(invalid("UIDs", "AcquireIfFree and RequireFence are for one resource"))
+	}
+	return &Guard[C]{a, options}
+}
+
+// Pass is what the guard returns for a request that may go on.
+type Pass struct {
+	// locks are the caller's holds. There is none if the method needs no lock, and if the guard failed open.
+	locks []*core.Lock
+	// releases end the holds. There is none if a 2xx answer does not end them, and once the status is known.
+	releases []*core.Mutex
+}
+
+// Context returns ctx with the locks, if there are any, for core.FromContext.
 func (p *Pass) Context(ctx context.Context) context.Context {
-	if p.Lock == nil {
+	if len(p.locks) == 0 {
 		return ctx
 	}
-	return core.NewContext(ctx, p.Lock)
+	return core.NewContext(ctx, p.locks[0], p.locks[1:]...)
 }
 
 // Releases reports whether a 2xx answer will end the hold. If so, the adapter must call Answer.
-func (p *Pass) Releases() bool { return p.release != nil }
+func (p *Pass) Releases() bool { return len(p.releases) > 0 }
 
 // Answer ends the hold if the status is a 2xx. An adapter calls it just before a status goes to the client,
 // and also after the handler, with the status that the framework sends if the handler wrote nothing. Only the
@@ -51,33 +83,38 @@ func (p *Pass) Releases() bool { return p.release != nil }
 // and a late release would end that new hold. If the release fails, the answer stays as it is, the failure is
 // reported as an event, and the ttl ends the hold.
 func (p *Pass) Answer(ctx context.Context, status int) {
-	if p.release == nil || (status < http.StatusOK && status != http.StatusSwitchingProtocols) {
+	if len(p.releases) == 0 || (status < http.StatusOK && status != http.StatusSwitchingProtocols) {
 		return
 	}
-	release := p.release
-	p.release = nil
+	releases := p.releases
+	p.releases = nil
 	if status < http.StatusOK || status >= http.StatusMultipleChoices {
 		return
 	}
-	// The fence makes sure that only the hold that let the request pass is released: while the handler ran,
-	// the user may have lost the lock and acquired it again.
-	_ = release.Release(ctx, core.ReleaseOptions{Fence: p.Lock.Fence})
+	var all sync.WaitGroup
+	for i, mutex := range releases {
+		// The fence makes sure that only the hold that let the request pass is released: while the handler ran,
+		// the user may have lost the lock and acquired it again.
+		all.Go(func() { _ = mutex.Release(ctx, core.ReleaseOptions{Fence: p.locks[i].Fence}) })
+	}
+	all.Wait()
 }
 
 // Enter decides whether the request may go on to the handler. It returns either a Pass or a refusal; the
 // other one is nil.
-func (a *API[C]) Enter(c C, r Request, options GuardOptions) (*Pass, *Response) {
+func (g *Guard[C]) Enter(c C, r Request) (*Pass, *Response) {
 	if safe(r.Method) {
 		return &Pass{}, nil
 	}
-	pass, refusal := a.enter(c, &r, options)
+	pass, refusal := g.enter(c, &r)
 	if refusal != nil {
-		return nil, a.refused(c, refusal)
+		return nil, g.api.refused(c, refusal)
 	}
 	return pass, nil
 }
 
-func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response) {
+func (g *Guard[C]) enter(c C, r *Request) (*Pass, *Response) {
+	a := g.api
 	user, refusal := a.user(c)
 	if refusal != nil {
 		return nil, refusal
@@ -86,33 +123,109 @@ func (a *API[C]) enter(c C, r *Request, options GuardOptions) (*Pass, *Response)
 		return nil, refusal
 	}
 	r.guarded = true
-	uid, session, refusal := r.target()
+	uids, refusal := g.uids(c, r)
 	if refusal != nil {
 		return nil, refusal
 	}
-	fence, refusal := r.lockFence()
+	session, refusal := r.session()
 	if refusal != nil {
 		return nil, refusal
 	}
-	if fence == 0 && options.RequireFence {
-		return nil, refuse(http.StatusPreconditionRequired, "Lock-Fence is required", invalid("Lock-Fence", "it is missing"))
-	}
-	if refusal := a.authorize(c, user, uid); refusal != nil {
+	fence, refusal := g.fence(r, len(uids))
+	if refusal != nil {
 		return nil, refusal
 	}
-	lock, err := a.mutex(r, uid, user, session).Check(r.Context, core.CheckOptions{
-		Fence: fence, Renew: !options.NoRenewal, AcquireIfFree: options.AcquireIfFree,
-	})
+	if refusal := a.authorize(c, user, uids...); refusal != nil {
+		return nil, refusal
+	}
+	locks, err := g.check(r, user, session, fence, uids)
 	switch {
 	case err == nil:
-	case options.FailOpen && errors.Is(err, core.ErrUnavailable):
+	case g.options.FailOpen && errors.Is(err, core.ErrUnavailable):
 		return &Pass{}, nil
 	default:
-		return nil, a.failure(c, user, err)
+		return nil, g.refusal(c, user, err)
 	}
-	pass := &Pass{Lock: lock}
-	if options.ReleaseOnSuccess {
-		pass.release = a.mutex(r, uid, user, "")
+	pass := &Pass{locks: locks}
+	if g.options.ReleaseOnSuccess {
+		for _, uid := range uids {
+			pass.releases = append(pass.releases, a.mutex(r, uid, g.options.TTL, user, ""))
+		}
 	}
 	return pass, nil
+}
+
+// uids returns the resources whose locks the request needs.
+func (g *Guard[C]) uids(c C, r *Request) ([]string, *Response) {
+	if g.options.UIDs == nil {
+		if g.options.UID != nil {
+			r.Escaped = false
+			r.UID, r.UIDErr = g.options.UID(c)
+			r.UID = strings.Clone(r.UID) // it may be part of the memory of a request
+		}
+		uid, refusal := r.uid()
+		return []string{uid}, refusal
+	}
+	uids, err := g.options.UIDs(c)
+	if err == nil && (len(uids) == 0 || len(uids) > maxBulk) {
+		err = invalid("UIDs", "they are %d, and not within 1 and %d", len(uids), maxBulk)
+	}
+	all := make([]string, len(uids))
+	for i, uid := range uids {
+		if err == nil {
+			err = core.ValidateUID(uid)
+		}
+		all[i] = strings.Clone(uid)
+	}
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "Resource uid is not valid", err)
+	}
+	return all, nil
+}
+
+// fence returns the fence that the caller's hold must have, or 0 for any.
+func (g *Guard[C]) fence(r *Request, resources int) (int64, *Response) {
+	fence, refusal := r.lockFence()
+	switch {
+	case refusal != nil:
+		return 0, refusal
+	case fence == 0 && g.options.RequireFence:
+		return 0, refuse(http.StatusPreconditionRequired, "Lock-Fence is required", invalid("Lock-Fence", "it is missing"))
+	case fence != 0 && resources > 1:
+		return 0, invalidHeader("Lock-Fence", invalid("Lock-Fence", "the request needs the locks of %d resources", resources))
+	default:
+		return fence, nil
+	}
+}
+
+// check asks whether the user holds the locks, and renews them.
+func (g *Guard[C]) check(r *Request, user core.User, session string, fence int64, uids []string) ([]*core.Lock, error) {
+	options := core.CheckOptions{Fence: fence, Renew: !g.options.NoRenewal, AcquireIfFree: g.options.AcquireIfFree}
+	if len(uids) == 1 {
+		lock, err := g.api.mutex(r, uids[0], g.options.TTL, user, session).Check(r.Context, options)
+		if err != nil {
+			return nil, &core.CheckError{UID: uids[0], Err: err}
+		}
+		return []*core.Lock{lock}, nil
+	}
+	mutexes := make([]*core.Mutex, len(uids))
+	for i, uid := range uids {
+		mutexes[i] = g.api.mutex(r, uid, g.options.TTL, user, session)
+	}
+	return r.locker.CheckAll(r.Context, mutexes, options)
+}
+
+// refusal returns the answer to an error of check. Where the application names several resources, a 423 says which of
+// them is not the caller's.
+func (g *Guard[C]) refusal(c C, user core.User, err error) *Response {
+	var checked *core.CheckError
+	if !errors.As(err, &checked) {
+		return g.api.failure(c, user, err)
+	}
+	refusal := g.api.failure(c, user, checked.Err)
+	if g.options.UIDs != nil && refusal.Status == http.StatusLocked {
+		body := append(refusal.Body[:len(refusal.Body)-1], `,"uid":`...)
+		refusal.Body, refusal.Err = append(appendString(body, checked.UID), '}'), err
+	}
+	return refusal
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"hash/fnv"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -22,6 +23,44 @@ type Response struct {
 	// Err is the reason of a refusal: one of core's errors, an error of a hook, or nil. The caller must not
 	// see it.
 	Err error
+
+	message      string // of a refusal, for its caller
+	forFramework bool
+}
+
+// Refusal returns a refusal as an error for the framework, and nil for an answer that the adapter is to write itself. See
+// Config.FrameworkErrors.
+func (r *Response) Refusal() *Refusal {
+	if !r.forFramework {
+		return nil
+	}
+	return &Refusal{r}
+}
+
+// Refusal is a refusal on its way through a framework's own handling of errors. Its text is one that the caller may see,
+// and it unwraps to the reason, one of core's errors for example.
+type Refusal struct{ response *Response }
+
+// Error returns the message of the contract's body.
+func (e Refusal) Error() string {
+	if e.response.message == "" {
+		return http.StatusText(e.response.Status)
+	}
+	return e.response.message
+}
+
+// Unwrap returns Response.Err.
+func (e Refusal) Unwrap() error { return e.response.Err }
+
+// StatusCode returns the status of the answer.
+func (e Refusal) StatusCode() int { return e.response.Status }
+
+// MarshalJSON returns the contract's body.
+func (e Refusal) MarshalJSON() ([]byte, error) { return e.response.Body, nil }
+
+// Header returns the headers of the answer, but for Content-Type, which the error handler sets for its body.
+func (e Refusal) Header() []Field {
+	return slices.DeleteFunc(slices.Clone(e.response.Header), func(f Field) bool { return f == jsonType })
 }
 
 // WriteHTTP writes the response to w, for adapters whose framework is built on net/http.
@@ -59,7 +98,7 @@ func empty(status int, header ...Field) *Response {
 func refuse(status int, message string, err error, header ...Field) *Response {
 	body := appendString([]byte(`{"message":`), message)
 	r := document(status, append(body, '}'), header...)
-	r.Err = err
+	r.Err, r.message = err, message
 	return r
 }
 
@@ -67,35 +106,41 @@ func unavailable(err error) *Response {
 	return refuse(http.StatusServiceUnavailable, "Lock service is unavailable", err, Field{"Retry-After", "1"})
 }
 
+// The messages of answers that have more than a message.
+const (
+	messageInUse     = "Resource is already in use by another user"
+	messageNotYours  = "Resource is not locked by you"
+	messageMoved     = "Lock was held by another user since"
+	messageForgotten = "The hold is no longer remembered"
+)
+
 // inUse returns the 423 of POST and of the guard if another user holds the lock. A zero holder is hidden from
 // the caller, and null in the body.
 func inUse(locked *core.ResourceLocked, holder core.UserID) *Response {
-	body := []byte(`{"message":"Resource is already in use by another user","user_id":`)
-	body = append(appendID(body, holder), '}')
+	body := append(appendID([]byte(`{"message":"`+messageInUse+`","user_id":`), holder), '}')
 	r := document(http.StatusLocked, body,
 		Field{"Retry-After", strconv.FormatInt(ceil(locked.ExpiresIn, time.Second), 10)},
 		expiresIn(locked.ExpiresIn),
 		Field{"Lock-Fence", strconv.FormatInt(locked.Fence, 10)})
-	r.Err = locked
+	r.Err, r.message = locked, messageInUse
 	return r
 }
 
 // notYours returns the guard's 423 if nobody holds the lock.
 func notYours() *Response {
-	r := document(http.StatusLocked, []byte(`{"message":"Resource is not locked by you","user_id":null}`))
-	r.Err = core.ErrNotHeld
+	r := document(http.StatusLocked, []byte(`{"message":"`+messageNotYours+`","user_id":null}`))
+	r.Err, r.message = core.ErrNotHeld, messageNotYours
 	return r
 }
 
 // holdLost returns the 412 for a fence that is not the fence of the hold.
 func holdLost(lost *core.HoldLost) *Response {
-	body := []byte(`{"message":"The hold is no longer remembered","fence":null}`)
+	message, fence := messageForgotten, "null"
 	if lost.Fence != 0 {
-		body = []byte(`{"message":"Lock was held by another user since","fence":`)
-		body = append(strconv.AppendInt(body, lost.Fence, 10), '}')
+		message, fence = messageMoved, strconv.FormatInt(lost.Fence, 10)
 	}
-	r := document(http.StatusPreconditionFailed, body)
-	r.Err = lost
+	r := document(http.StatusPreconditionFailed, []byte(`{"message":"`+message+`","fence":`+fence+`}`))
+	r.Err, r.message = lost, message
 	return r
 }
 

@@ -84,6 +84,13 @@ type Config[C any] struct {
 	// refusal. Optional. Default: {"message": "..."}.
 	Error func(c C, refusal *Response)
 
+	// FrameworkErrors hands each refusal (any 4xx or 5xx of a guard or a lock route) to the framework's own handling
+	// of errors, as an error of its kind that unwraps to core's: to echo's HTTPErrorHandler, to gin's c.Errors, to
+	// fiber's ErrorHandler. Status and headers are set, and the body is what the application makes of the error. Not
+	// together with Error, and not on net/http, which has no such handling. Optional. Default: the adapter writes the
+	// refusal.
+	FrameworkErrors bool
+
 	// TrustedOrigins are the other sites whose pages may change locks, such as
 	// "https://admin.example.com". The application's own origin need not be named, unless a proxy changes
 	// the Host header. Optional. Default: none.
@@ -128,6 +135,8 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 		return nil, invalid("Path", "%q must begin with '/', must not end with '/', and must have no parameters", config.Path)
 	case config.TTL < core.MinTTL || config.TTL > core.MaxTTL:
 		return nil, invalid("TTL", "%v is not between %v and %v", config.TTL, core.MinTTL, core.MaxTTL)
+	case config.FrameworkErrors && config.Error != nil:
+		return nil, invalid("FrameworkErrors", "the Error hook is for refusals that the adapter writes: set one of the two")
 	case config.MaxWaiters < 0 || config.MaxWaitersPerUser < 0:
 		return nil, invalid("MaxWaiters", "it and MaxWaitersPerUser must not be negative")
 	}
@@ -198,10 +207,14 @@ func (a *API[C]) user(c C) (core.User, *Response) {
 	return user, nil
 }
 
-// refused passes a refusal to the Error hook, which may rewrite it.
+// refused passes a refusal to the Error hook, which may rewrite it, or marks it for the framework.
 func (a *API[C]) refused(c C, r *Response) *Response {
-	if r.Status >= 400 && a.config.Error != nil {
+	if r.Status < http.StatusBadRequest {
+		return r
+	}
+	if a.config.Error != nil {
 		a.config.Error(c, r)
 	}
+	r.forFramework = a.config.FrameworkErrors
 	return r
 }

@@ -118,7 +118,7 @@ func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
 	}
 	var lock *core.Lock
 	var err error
-	if mutex := a.mutex(r, uid, user, session); fence != 0 {
+	if mutex := a.mutex(r, uid, a.config.TTL, user, session); fence != 0 {
 		lock, err = mutex.Resume(r.Context, fence)
 	} else {
 		lock, err = mutex.Acquire(r.Context)
@@ -138,7 +138,7 @@ func (a *API[C]) release(user core.User, r *Request) *Response {
 	if refusal != nil {
 		return refusal
 	}
-	mutex := a.mutex(r, uid, user, session)
+	mutex := a.mutex(r, uid, a.config.TTL, user, session)
 	if err := mutex.Release(r.Context, core.ReleaseOptions{Linger: linger}); err != nil {
 		return unavailable(err)
 	}
@@ -157,7 +157,7 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	mutex := a.mutex(r, uid, user, session)
+	mutex := a.mutex(r, uid, a.config.TTL, user, session)
 	// The policy decides about the holder that it was shown. If somebody acquires the lock after the look, the
 	// policy has not seen them, so the look is repeated. The number of looks is limited, because a lock could
 	// change hands all the time.
@@ -318,8 +318,8 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 }
 
 // mutex returns the user's mutex for a resource, for a session if there is one.
-func (a *API[C]) mutex(r *Request, uid string, user core.User, session string) *core.Mutex {
-	mutex := r.locker.Mutex(uid, a.config.TTL, user)
+func (a *API[C]) mutex(r *Request, uid string, ttl time.Duration, user core.User, session string) *core.Mutex {
+	mutex := r.locker.Mutex(uid, ttl, user)
 	if session != "" {
 		mutex = mutex.WithSession(session)
 	}
