@@ -442,3 +442,15 @@ func TestReleaseThatOnlyDropsExpiredLeasesIsNotAnnounced(t *testing.T) {
 		t.Errorf("announced: %v, %v", message, err)
 	}
 }
+
+func TestWatchThatCannotLookYieldsAnErrorAndNoState(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	f.server.Close()
+	for statuses, err := range f.Watch(t.Context(), "d") {
+		if statuses != nil || !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("%v, %v", statuses, err)
+		}
+		break
+	}
+}
