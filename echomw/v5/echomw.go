@@ -1,0 +1,219 @@
+// Package echomw puts the edit lock into an echo v5 application.
+//
+//	lock, err := echomw.New(locker, echomw.Config{User: currentUser})
+//	lock.Register(e) // POST, DELETE, GET ... /api/lock/:uid/
+//	e.PUT("/drafts/:uid", save, lock.Guard("uid"))
+//
+// In the handler, [Lock] returns the lock with which the guard let the request pass.
+package echomw
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v5"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/rest"
+)
+
+// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
+type Config = rest.Config[*echo.Context]
+
+// GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
+// does not hold the lock, and renews the lock if the user holds it.
+type GuardConfig struct {
+	// Skipper defines a function to skip the guard; a middleware.Skipper fits.
+	// Optional. Default value nil.
+	Skipper func(c *echo.Context) bool
+
+	// UID returns the resource's uid, not escaped, in place of the path parameter. If it returns an error,
+	// the answer is 400.
+	// Optional. Default value the path parameter.
+	UID func(c *echo.Context) (string, error)
+
+	// UIDs returns the uids of several resources, in place of UID: the caller must hold all their locks, which are
+	// checked in one round trip, and a 423 names the first that the caller does not hold. Not with AcquireIfFree or
+	// RequireFence.
+	// Optional. Default value nil.
+	UIDs func(c *echo.Context) ([]string, error)
+
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
+	// Optional. Default value Config.TTL.
+	TTL time.Duration
+
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// A handler does its work before it writes its status: afterwards another user may hold the lock.
+	// Optional. Default value false.
+	ReleaseOnSuccess bool
+
+	// AcquireIfFree acquires the lock if nobody holds it.
+	// Optional. Default value false.
+	AcquireIfFree bool
+
+	// RequireFence answers a request without Lock-Fence with 428.
+	// Optional. Default value false.
+	RequireFence bool
+
+	// NoRenewal does not renew the lock.
+	// Optional. Default value false.
+	NoRenewal bool
+
+	// FailOpen runs the handler without a lock if Redis cannot answer.
+	// Optional. Default value false.
+	FailOpen bool
+}
+
+// EditLock serves the lock routes and guards the application's own.
+type EditLock struct {
+	api *rest.API[*echo.Context]
+}
+
+// New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
+// or has a setting that is not valid.
+func New(locker *core.Locker, config Config) (*EditLock, error) {
+	api, err := rest.New(locker, config)
+	if err != nil {
+		return nil, err
+	}
+	return &EditLock{api: api}, nil
+}
+
+// Router is where the lock routes are registered: an *echo.Echo or an *echo.Group.
+type Router interface {
+	Add(method, path string, handler echo.HandlerFunc, middleware ...echo.MiddlewareFunc) echo.RouteInfo
+}
+
+// Register adds the lock routes to an Echo or a Group, each with and without the slash at its end. It panics if the
+// group's path has a parameter and config has no Tenant hook.
+func (l *EditLock) Register(router Router, middleware ...echo.MiddlewareFunc) {
+	for _, endpoint := range l.api.Endpoints(":uid") {
+		for _, method := range rest.Methods() {
+			route := router.Add(method, endpoint.Path, l.serve(endpoint.Route), middleware...)
+			if err := l.api.CheckPrefix(strings.TrimSuffix(route.Path, endpoint.Path)); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
+// ServeBrowser serves editlock.js, the module that keeps a lock for a page in the browser, under a path such as
+// rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router Router, path string, middleware ...echo.MiddlewareFunc) {
+	for _, method := range rest.Methods() {
+		router.Add(method, path, func(c *echo.Context) error {
+			return rest.Script(rest.FromHTTP(c.Response(), c.Request(), "", false, nil)).WriteHTTP(c.Response())
+		}, middleware...)
+	}
+}
+
+func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
+	return func(c *echo.Context) error {
+		return write(c, l.api.Serve(c, route, request(c, "uid")))
+	}
+}
+
+// Guard returns the middleware for a route that edits a resource. The path parameter param is the resource's
+// uid. Add the middleware to the route itself: in Use, or on a group, it would answer 500 to an edit of any path that
+// has no such parameter.
+func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFunc {
+	var cfg GuardConfig
+	if len(config) > 0 {
+		cfg = config[0]
+	}
+	guard := l.api.Guard(rest.GuardOptions[*echo.Context]{
+		UID: cfg.UID, UIDs: cfg.UIDs, TTL: cfg.TTL, ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
+	})
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c *echo.Context) error {
+			if cfg.Skipper != nil && cfg.Skipper(c) {
+				return next(c)
+			}
+			pass, refusal := guard.Enter(c, request(c, param))
+			if refusal != nil {
+				return write(c, refusal)
+			}
+			c.SetRequest(c.Request().WithContext(pass.Context(c.Request().Context())))
+			if !pass.Releases() {
+				return next(c)
+			}
+			return releasing(c, pass, next)
+		}
+	}
+}
+
+// releasing runs the handler and ends the hold before a 2xx goes out.
+func releasing(c *echo.Context, pass *rest.Pass, next echo.HandlerFunc) error {
+	ctx := c.Request().Context()
+	defer observe(ctx, c, pass)()
+	if err := next(c); err != nil {
+		return err // echo's error handler decides the status later
+	}
+	_, status := echo.ResolveResponseStatus(c.Response(), nil)
+	pass.Answer(ctx, status)
+	return nil
+}
+
+// observe shows the pass what is written to the context's response, until restore is called. Response.Before would not
+// be enough: its functions are not called for a Flush, which sends 200.
+func observe(ctx context.Context, c *echo.Context, pass *rest.Pass) (restore func()) {
+	if response, ok := c.Response().(*echo.Response); ok {
+		// Below echo's response: the functions of Response.Before may change the status.
+		original := response.ResponseWriter
+		response.ResponseWriter = pass.Writer(ctx, original)
+		return func() { response.ResponseWriter = original }
+	}
+	// Above the writer of a middleware: as that of Gzip, it may keep the status until the guard has returned.
+	original := c.Response()
+	c.SetResponse(pass.Writer(ctx, original))
+	return func() { c.SetResponse(original) }
+}
+
+// UID returns the resource that the path parameter names, as the guard reads it: decoded exactly once, and valid. It is
+// for handlers without a guard. The error is rest.ErrUnknownParameter, or core.ErrInvalid.
+func UID(c *echo.Context, param string) (string, error) {
+	r := request(c, param)
+	return r.ResourceUID()
+}
+
+// Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
+// no guard, the method needs no lock, or the guard skipped the request or failed open.
+func Lock(c *echo.Context) (*core.Lock, bool) { return core.FromContext(c.Request().Context()) }
+
+// Locks returns the locks with which guards let the request pass: all of a guard with UIDs, in the order of the uids, and
+// those of guards before it. It is empty where Lock is false.
+func Locks(c *echo.Context) []*core.Lock { return core.LocksFromContext(c.Request().Context()) }
+
+// request reads the path parameter. If it is the last part of the route, echo's value is the rest of the path: one slash
+// at the end belongs to the route, and any other slash makes the uid invalid. The router's configuration decides whether
+// the value is unescaped, and whether an escaped slash counts as a slash.
+func request(c *echo.Context, param string) rest.Request {
+	uid, ok := c.PathValues().Get(param)
+	if !ok {
+		return rest.FromHTTP(c.Response(), c.Request(), "", false, rest.UnknownParameter(param))
+	}
+	raw, slashes := c.Request().URL.RawPath, strings.Count(c.Path(), "/")
+	if strings.HasSuffix(uid, "/") && (raw == "" || strings.HasSuffix(raw, "/")) {
+		uid, slashes = strings.TrimSuffix(uid, "/"), slashes+1
+	}
+	escaped, err := rest.PathParameter(c.Request().URL, uid)
+	if raw != "" && strings.Count(raw, "/") < slashes {
+		err = rest.ErrNotOneSegment // echo took an escaped slash for one of the route's
+	}
+	return rest.FromHTTP(c.Response(), c.Request(), uid, escaped, err)
+}
+
+// write sends the answer. With Config.FrameworkErrors it returns a refusal instead, for echo's HTTPErrorHandler, whose
+// default sends the same status and body.
+func write(c *echo.Context, response *rest.Response) error {
+	refusal := response.Refusal()
+	if refusal == nil {
+		return response.WriteHTTP(c.Response())
+	}
+	for _, field := range refusal.Header() {
+		c.Response().Header().Set(field.Name, field.Value)
+	}
+	return refusal
+}
