@@ -1,4 +1,4 @@
-// Package demo is what the four examples share: a small draft editor, free of any framework. It starts
+// Package demo is what the examples share: a small draft editor, free of any framework. It starts
 // and stops the process, keeps the drafts in Redis beside their locks, and has the page's files. What an
 // example adds is its framework: the routes, the lock's guard, and who the caller is.
 package demo
