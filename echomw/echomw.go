@@ -115,8 +115,8 @@ func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 }
 
 // Guard returns the middleware for a route that edits a resource. The path parameter param is the resource's
-// uid. Add the middleware to the route itself: in Use there are no path parameters, because echo has not yet
-// found the route.
+// uid. Add the middleware to the route itself: in Use, or on a group, it would answer 500 to an edit of any path that
+// has no such parameter.
 func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFunc {
 	var cfg GuardConfig
 	if len(config) > 0 {

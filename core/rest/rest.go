@@ -69,7 +69,8 @@ type Config[C any] struct {
 	// Tenant returns the namespace of the request's uids, such as the customer's name: the same uid under two
 	// tenants names two resources, in lock routes and guards alike. It is never shown to a client. A name that
 	// Locker.WithTenant does not take is answered with 500. Register demands it on a group whose path has a
-	// parameter, such as "/t/:tenant", where tenants would otherwise share locks. Optional. Default: all
+	// parameter, such as "/t/:tenant", where tenants would otherwise share locks. The adapter's UID(c, "tenant") reads
+	// such a parameter, decoded, while a framework's own reader may return it escaped. Optional. Default: all
 	// requests share one namespace.
 	Tenant func(C) string
 

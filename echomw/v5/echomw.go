@@ -215,5 +215,14 @@ func write(c *echo.Context, response *rest.Response) error {
 	for _, field := range refusal.Header() {
 		c.Response().Header().Set(field.Name, field.Value)
 	}
-	return refusal
+	return &refusalError{refusal, echo.NewHTTPError(refusal.StatusCode(), refusal.Error())}
 }
+
+// refusalError is a refusal as an error of echo's: its status and its JSON are the refusal's, and error handlers that look
+// for an *echo.HTTPError find one.
+type refusalError struct {
+	*rest.Refusal
+	http *echo.HTTPError
+}
+
+func (e *refusalError) Unwrap() []error { return []error{e.Refusal, e.http} }

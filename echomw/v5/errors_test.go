@@ -41,7 +41,8 @@ func TestFrameworkErrorsReachMiddlewareAndTheErrorHandler(t *testing.T) {
 	app.PUT("/drafts/:uid", func(*echo.Context) error { panic("the handler ran") }, lock.Guard("uid"))
 	w := httptest.NewRecorder()
 	app.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/drafts/draft", nil))
-	if echo.StatusCode(seen) != http.StatusLocked || !errors.Is(seen, core.ErrNotHeld) {
+	var refused *echo.HTTPError
+	if !errors.As(seen, &refused) || refused.Code != http.StatusLocked || echo.StatusCode(seen) != http.StatusLocked || !errors.Is(seen, core.ErrNotHeld) {
 		t.Errorf("the middleware saw %v", seen)
 	}
 	const body = `{"message":"Resource is not locked by you","user_id":null}` + "\n"
