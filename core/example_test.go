@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -157,6 +158,155 @@ func ExampleLocker_Statuses() {
 	// draft-8 false
 }
 
+func ExampleLocker_Status() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"}).Acquire(ctx)
+	status, err := locker.Status(ctx, "draft-7")
+	fmt.Println(status.Locked, status.User.Name, status.HeldBy(core.ID(2)), err)
+	// Output: true Ann false <nil>
+}
+
+// What a guard of several resources asks, in one round trip.
+func ExampleLocker_CheckAll() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	ann := core.User{ID: core.ID(1)}
+	from, into := locker.Mutex("draft-7", time.Minute, ann), locker.Mutex("draft-8", time.Minute, ann)
+	_, _ = from.Acquire(ctx)
+
+	_, err := locker.CheckAll(ctx, []*core.Mutex{from, into})
+	var first *core.CheckError
+	if errors.As(err, &first) {
+		fmt.Println("may not merge:", first.UID, errors.Is(err, core.ErrNotHeld))
+	}
+	_, _ = into.Acquire(ctx)
+	locks, err := locker.CheckAll(ctx, []*core.Mutex{from, into})
+	fmt.Println("may merge:", len(locks), err)
+	// Output:
+	// may not merge: draft-8 true
+	// may merge: 2 <nil>
+}
+
+func ExampleLocker_WithTenant() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	_, _ = locker.WithTenant("acme").Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).Acquire(ctx)
+	_, err := locker.WithTenant("other").Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)}).Acquire(ctx)
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// Whole states, now and after each change of hands.
+func ExampleLocker_Watch() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
+	for statuses, err := range locker.Watch(ctx, "draft-7") {
+		if err != nil {
+			fmt.Println(err) // the next state comes when Redis answers again
+			continue
+		}
+		if statuses[0].Locked {
+			fmt.Println(statuses[0].User.Name, "edits")
+			break
+		}
+		fmt.Println("free")
+		_, _ = mutex.Acquire(ctx)
+	}
+	// Output:
+	// free
+	// Ann edits
+}
+
+// A job that waits until nobody edits, for at most a second.
+func ExampleMutex_AcquireWait() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	ann := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
+	_, _ = ann.Acquire(ctx)
+	go func() { _ = ann.Release(ctx) }()
+
+	lock, err := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID("job-1")}).AcquireWait(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("acquired:", lock.UID)
+	// Output: acquired: draft-7
+}
+
+// Events for a log and for metrics. A hook replaces the log of failures, so it calls LogEvents.
+func ExampleOptions() {
+	server, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	client := server.Client(0)
+	defer client.Close()
+	counter := make(map[core.EventKind]int)
+	log := core.LogEvents(slog.Default())
+	locker, err := core.New(client, core.Options{OnEvent: func(ctx context.Context, e core.Event) {
+		log(ctx, e)
+		counter[e.Kind]++ // with a lock or an atomic counter where calls are concurrent
+	}})
+	if err != nil {
+		panic(err)
+	}
+	defer locker.Close()
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)})
+	_, _ = mutex.Acquire(context.Background())
+	_, _ = mutex.Acquire(context.Background())
+	fmt.Println(counter[core.Acquired], counter[core.Renewed])
+	// Output: 1 1
+}
+
+// How a server stops: those who wait are answered at once, requests finish, the engine ends.
+func ExampleLocker_EndWaits() {
+	locker, closeAll := exampleLocker()
+	defer closeAll() // closes the Locker after the server
+	server := &http.Server{ReadHeaderTimeout: 10 * time.Second}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+
+	locker.EndWaits()
+	fmt.Println(server.Shutdown(ctx))
+	// Output: <nil>
+}
+
+// A handler behind a guard is tested without Redis.
+func ExampleNewContext() {
+	save := func(ctx context.Context) string {
+		lock, ok := core.FromContext(ctx)
+		if !ok {
+			return "no guard"
+		}
+		return fmt.Sprint("saved under fence ", lock.Fence)
+	}
+	fmt.Println(save(context.Background()))
+	fmt.Println(save(core.NewContext(context.Background(), &core.Lock{UID: "draft-7", Fence: 42})))
+	// Output:
+	// no guard
+	// saved under fence 42
+}
+
+func ExampleLocksFromContext() {
+	ctx := core.NewContext(context.Background(), &core.Lock{UID: "draft-7"}, &core.Lock{UID: "draft-8"}) // a guard of two
+	for _, lock := range core.LocksFromContext(ctx) {
+		fmt.Println(lock.UID)
+	}
+	// Output:
+	// draft-7
+	// draft-8
+}
+
 func ExampleFromContext() {
 	ctx := core.NewContext(context.Background(), &core.Lock{UID: "draft-7", Fence: 42}) // what a guard does
 	if lock, ok := core.FromContext(ctx); ok {
@@ -184,6 +334,39 @@ func ExampleOpen() {
 		return
 	}
 	defer locker.Close()
+}
+
+func ExampleOpenURL() {
+	server, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	client, err := core.OpenURL(context.Background(), "redis://"+server.Addr()+"/0")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	defer client.Close()
+	fmt.Println(client.Ping(context.Background()).Val())
+	// Output: PONG
+}
+
+// What Open asks of a server, asked of a client of the application's own.
+func ExampleCheckServer() {
+	server, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	defer server.Close()
+	client := server.Client(0)
+	defer client.Close()
+	switch err := core.CheckServer(context.Background(), client); {
+	case errors.Is(err, core.ErrMayEvict):
+		fmt.Println("set maxmemory-policy noeviction")
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+	}
 }
 
 func ExampleLogEvents() {

@@ -348,7 +348,7 @@ func (c *caller) check(t *testing.T, f *fault, o operation, a answer) {
 // allWork is for faults that no operation notices but those that are named.
 func allWork(but ...string) map[string]int {
 	works := map[string]int{
-		"acquire": 200, "renew": 200, "acquire another's": 423, "guard": 200, "guard that acquires": 200,
+		"acquire": 200, "renew": 200, "acquire another's": 423, "guard": 200, "guard that acquires": 200, "guard of several": 200,
 		"guard of another's": 423, "release": 204, "release of a session": 204, "takeover": 200, "takeover by script": 200,
 		"status": 200, "status of many": 200, "wait": 200, "watch": 200, "acquire by waiting": 200,
 	}
