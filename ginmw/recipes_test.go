@@ -1,0 +1,186 @@
+package ginmw_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/rest"
+	"github.com/editlock/editlock/ginmw"
+)
+
+// openExample stands for core.Open and core.New, on a Redis inside the process.
+func openExample() (locker *core.Locker, closeAll func()) {
+	redis, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	client := redis.Client(0)
+	if locker, err = core.New(client, core.Options{}); err != nil {
+		panic(err)
+	}
+	return locker, func() {
+		if err := errors.Join(locker.Close(), client.Close()); err != nil {
+			panic(err)
+		}
+		redis.Close()
+	}
+}
+
+// exampleUser stands for a log-in.
+func exampleUser(c *gin.Context) core.User { return core.User{ID: core.ID(c.GetHeader("X-User"))} }
+
+// ask sends a request, such as "PUT /drafts/draft-7", and returns its answer.
+func ask(handler http.Handler, user, request string) string {
+	method, target, _ := strings.Cut(request, " ")
+	r := httptest.NewRequest(method, target, nil)
+	r.Header.Set("X-User", user)
+	w := httptest.NewRecorder()
+	handler.ServeHTTP(w, r)
+	return fmt.Sprint(w.Code, " ", w.Body)
+}
+
+// Every hook but User is optional.
+func ExampleConfig() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := ginmw.New(locker, ginmw.Config{
+		User: exampleUser,
+		Authorize: func(_ *gin.Context, user core.User, uids ...string) error { // else every user may use every lock
+			for _, uid := range uids {
+				if strings.HasPrefix(uid, "secret") && user.ID != core.ID("root") {
+					return fmt.Errorf("%v may not edit %s", user.ID, uid)
+				}
+			}
+			return nil
+		},
+		TakeOver: func(_ *gin.Context, user core.User, held core.Status) bool { // else nobody may
+			return user.ID == core.ID("root") || held.HeldFor > time.Hour
+		},
+		Reveal: func(_ *gin.Context, user core.User, held core.Status) bool { // else everybody sees the holder
+			return user.ID != core.ID("guest")
+		},
+		Error: func(_ *gin.Context, refusal *rest.Response) { // refusal.Err is the reason
+			refusal.Body = fmt.Appendf(nil, `{"title":%q}`, http.StatusText(refusal.Status))
+		},
+		Path: "/locks",
+		TTL:  5 * time.Minute,
+	})
+	if err != nil {
+		panic(err)
+	}
+	router := gin.New()
+	lock.Register(router)
+	fmt.Println(ask(router, "ann", "POST /locks/secret-plan/"))
+	fmt.Println(ask(router, "", "POST /locks/draft-7/"))
+	// Output:
+	// 403 {"title":"Forbidden"}
+	// 401 {"title":"Unauthorized"}
+}
+
+func ExampleEditLock_Guard() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := ginmw.New(locker, ginmw.Config{User: exampleUser})
+	if err != nil {
+		panic(err)
+	}
+	done := func(c *gin.Context) { c.Status(http.StatusNoContent) }
+	router := gin.New()
+	lock.Register(router)
+	router.PUT("/drafts/:uid", lock.Guard("uid"), done)
+	router.POST("/drafts/:uid/publish", lock.Guard("uid", ginmw.GuardConfig{ReleaseOnSuccess: true}), done)
+	for _, request := range []string{
+		"PUT /drafts/draft-7", "POST /api/lock/draft-7/", "PUT /drafts/draft-7", "POST /drafts/draft-7/publish", "PUT /drafts/draft-7",
+	} {
+		status, _, _ := strings.Cut(ask(router, "ann", request), " ")
+		fmt.Println(status, request)
+	}
+	// Output:
+	// 423 PUT /drafts/draft-7
+	// 200 POST /api/lock/draft-7/
+	// 204 PUT /drafts/draft-7
+	// 204 POST /drafts/draft-7/publish
+	// 423 PUT /drafts/draft-7
+}
+
+// A guard of several resources.
+func ExampleLocks() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := ginmw.New(locker, ginmw.Config{User: exampleUser})
+	if err != nil {
+		panic(err)
+	}
+	router := gin.New()
+	lock.Register(router)
+	merge := func(c *gin.Context) {
+		locks := ginmw.Locks(c)
+		c.String(http.StatusOK, "merged %s into %s", locks[0].UID, locks[1].UID)
+	}
+	router.POST("/merge", lock.Guard("", ginmw.GuardConfig{UIDs: func(c *gin.Context) ([]string, error) {
+		return []string{c.Query("from"), c.Query("into")}, nil
+	}}), merge)
+	ask(router, "ann", "POST /api/lock/draft-7/")
+	fmt.Println(ask(router, "ann", "POST /merge?from=draft-7&into=draft-8"))
+	ask(router, "ann", "POST /api/lock/draft-8/")
+	fmt.Println(ask(router, "ann", "POST /merge?from=draft-7&into=draft-8"))
+	// Output:
+	// 423 {"message":"Resource is not locked by you","user_id":null,"uid":"draft-8"}
+	// 200 merged draft-7 into draft-8
+}
+
+// A group whose path names a tenant: the same uid is another resource for each.
+func ExampleEditLock_Register() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := ginmw.New(locker, ginmw.Config{
+		User: exampleUser,
+		Tenant: func(c *gin.Context) string {
+			name, _ := ginmw.UID(c, "tenant") // decoded; "" is no tenant, and is answered with 500
+			return name
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	router := gin.New()
+	group := router.Group("/t/:tenant")
+	lock.Register(group)
+	for _, request := range []string{"ann POST /t/acme/api/lock/draft-7/", "ben POST /t/acme/api/lock/draft-7/", "ben POST /t/other/api/lock/draft-7/"} {
+		user, request, _ := strings.Cut(request, " ")
+		status, _, _ := strings.Cut(ask(router, user, request), " ")
+		fmt.Println(status, user, request)
+	}
+	// Output:
+	// 200 ann POST /t/acme/api/lock/draft-7/
+	// 423 ben POST /t/acme/api/lock/draft-7/
+	// 200 ben POST /t/other/api/lock/draft-7/
+}
+
+// With FrameworkErrors, a refusal is in c.Errors, and a middleware writes its body.
+func ExampleConfig_frameworkErrors() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := ginmw.New(locker, ginmw.Config{User: exampleUser, FrameworkErrors: true})
+	if err != nil {
+		panic(err)
+	}
+	router := gin.New()
+	router.Use(func(c *gin.Context) {
+		c.Next()
+		if refused := c.Errors.Last(); refused != nil { // unwraps to core's error
+			c.String(-1, "sorry: "+refused.Error()) // -1 keeps the status
+		}
+	})
+	lock.Register(router)
+	fmt.Println(ask(router, "", "POST /api/lock/draft-7/"))
+	// Output: 401 sorry: Authentication is required
+}
