@@ -123,7 +123,9 @@ func ExampleLocks() {
 		locks := nethttpmw.Locks(r)
 		fmt.Fprintf(w, "merged %s into %s", locks[0].UID, locks[1].UID)
 	})
-	both := func(r *http.Request) ([]string, error) { return []string{r.FormValue("from"), r.FormValue("into")}, nil }
+	both := func(r *http.Request) ([]string, error) {
+		return []string{r.FormValue("from"), r.FormValue("into")}, nil
+	}
 	mux.Handle("POST /merge", lock.Guard("", nethttpmw.GuardConfig{UIDs: both})(merge))
 	ask(mux, "ann", "POST /api/lock/draft-7/")
 	fmt.Println(ask(mux, "ann", "POST /merge?from=draft-7&into=draft-8"))
