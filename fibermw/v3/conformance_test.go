@@ -14,7 +14,7 @@ import (
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	conformance.Run(t, conformance.Adapter{Name: "fibermw", Serve: serve(fiber.Config{}), Cannot: cannot})
+	conformance.Run(t, adapter("fibermw/v3", fiber.Config{}))
 }
 
 // Every switch of fiber's that changes what a path parameter is, or which route a path finds.
@@ -26,21 +26,43 @@ func TestConformanceOfOtherRouters(t *testing.T) {
 	}{
 		{"UnescapePath", fiber.Config{UnescapePath: true}},
 		{"StrictRouting", fiber.Config{StrictRouting: true}},
+		{"UnescapePath and StrictRouting", fiber.Config{UnescapePath: true, StrictRouting: true}},
 		{"CaseSensitive and Immutable", fiber.Config{CaseSensitive: true, Immutable: true}},
+		{"DisableHeadAutoRegister", fiber.Config{DisableHeadAutoRegister: true}},
 	} {
 		t.Run(router.name, func(t *testing.T) {
 			t.Parallel()
-			conformance.RunPaths(t, conformance.Adapter{Name: "fibermw, " + router.name, Serve: serve(router.config), Cannot: cannot})
+			conformance.RunPaths(t, adapter("fibermw/v3, "+router.name, router.config))
 		})
 	}
 }
 
-var cannot = map[conformance.Ability]string{
-	conformance.Disconnects: "fasthttp does not look at the connection while a handler runs",
-	conformance.HTTP2:       "fasthttp speaks HTTP/1.1 only",
+// fiber routes the requests of an app with a context of its own in code of their own.
+func TestConformanceOfACustomContext(t *testing.T) {
+	t.Parallel()
+	custom := adapter("fibermw/v3, a custom context", fiber.Config{})
+	custom.Serve = serve(func(config fiber.Config) *fiber.App {
+		return fiber.NewWithCustomCtx(func(app *fiber.App) fiber.CustomCtx {
+			return &customCtx{DefaultCtx: *fiber.NewDefaultCtx(app)}
+		}, config)
+	}, fiber.Config{})
+	conformance.RunPaths(t, custom)
 }
 
-func serve(config fiber.Config) func(*testing.T, conformance.App) string {
+type customCtx struct{ fiber.DefaultCtx }
+
+func adapter(name string, config fiber.Config) conformance.Adapter {
+	return conformance.Adapter{
+		Name:  name,
+		Serve: serve(func(config fiber.Config) *fiber.App { return fiber.New(config) }, config),
+		Cannot: map[conformance.Ability]string{
+			conformance.Disconnects: "fasthttp does not look at the connection while a handler runs",
+			conformance.HTTP2:       "fasthttp speaks HTTP/1.1 only",
+		},
+	}
+}
+
+func serve(open func(fiber.Config) *fiber.App, config fiber.Config) func(*testing.T, conformance.App) string {
 	return func(t *testing.T, app conformance.App) string {
 		t.Helper()
 		lock, err := fibermw.New(app.Locker, conformance.Config(app, header, fiber.Ctx.Context))
@@ -56,7 +78,7 @@ func serve(config fiber.Config) func(*testing.T, conformance.App) string {
 				return c.Status(status).SendString(body)
 			}
 		}
-		f := fiber.New(config)
+		f := open(config)
 		if app.Observe != nil {
 			f.Use(func(c fiber.Ctx) error {
 				err := c.Next()
@@ -82,7 +104,7 @@ func serve(config fiber.Config) func(*testing.T, conformance.App) string {
 			}
 		}
 		if app.Mount != "" {
-			outer := fiber.New(config)
+			outer := open(config)
 			outer.Use(app.Mount, f)
 			f = outer
 		}

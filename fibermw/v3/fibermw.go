@@ -15,8 +15,12 @@ package fibermw
 
 import (
 	"bytes"
+	"context"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gofiber/fiber/v3"
 
@@ -77,9 +81,12 @@ type EditLock struct {
 // New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
+	// fiber reuses the memory of its strings after the handler, but events and contexts may live longer.
 	if user := config.User; user != nil {
-		// fiber reuses the memory of its strings after the handler, but events and contexts may live longer.
 		config.User = func(c fiber.Ctx) core.User { return user(c).Clone() }
+	}
+	if tenant := config.Tenant; tenant != nil {
+		config.Tenant = func(c fiber.Ctx) string { return strings.Clone(tenant(c)) }
 	}
 	api, err := rest.New(locker, config)
 	if err != nil {
@@ -154,7 +161,7 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 			return err // fiber's error handler decides the status later
 		}
 		if c.IsAbandoned() {
-			return nil // the timeout middleware has answered in the handler's place, and not with 2xx
+			return nil // the timeout middleware has answered already, and not with 2xx
 		}
 		// fiber sends no part of an answer, not even of a stream, before the handlers have returned.
 		pass.Answer(ctx, c.Response().StatusCode())
@@ -177,17 +184,24 @@ func Lock(c fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.Context())
 func request(c fiber.Ctx, param string) rest.Request {
 	r := read(c)
 	r.UID, r.Escaped = strings.Clone(c.Params(param)), !c.App().Config().UnescapePath
-	switch {
-	case !slices.Contains(c.Route().Params, param):
+	switch route := c.Route(); {
+	case !slices.Contains(route.Params, param):
 		r.UIDErr = rest.UnknownParameter(param)
+	case shifted(route):
+		r.UIDErr = fmt.Errorf("%w: fiber mistakes the parameters of the mounted %q", rest.ErrUnknownParameter, route.Path)
 	case !exact(c):
 		r.UIDErr = rest.ErrNotOneSegment
 	}
 	return r
 }
 
-// read copies all strings, because fiber's strings are valid only until the handler returns. It needs no
-// Extend: fasthttp sets the deadline for writing after the handler has returned, so an answer may wait.
+// shifted reports whether the route comes from an app that is mounted below a path with a parameter. fiber then
+// returns that parameter's value under the name of the route's first one.
+func shifted(route *fiber.Route) bool {
+	return strings.Count(route.Path, "/:") > len(route.Params)
+}
+
+// read copies all strings, because fiber's strings are valid only until the handler returns.
 func read(c fiber.Ctx) rest.Request {
 	return rest.Request{
 		Context: c.Context(),
@@ -203,23 +217,49 @@ func read(c fiber.Ctx) rest.Request {
 			return copies
 		},
 		Body: func(limit int) ([]byte, error) {
+			if stream := c.Request().BodyStream(); stream != nil {
+				return io.ReadAll(io.LimitReader(stream, int64(limit)))
+			}
 			body := c.Request().Body()
 			return body[:min(limit, len(body))], nil
 		},
+		Extend: func(d time.Duration) time.Duration { return inTime(c.Context(), d) },
 	}
 }
 
+// inTime shortens a wait that would not end well before the deadline of ctx, which the timeout middleware sets. The
+// server's own timeouts cut no wait: fasthttp sets the deadline for writing after the handler has returned.
+func inTime(ctx context.Context, wait time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(wait, time.Until(deadline)/2)
+	}
+	return wait
+}
+
 // exact reports whether the path of the request is the path of the route. They can differ, because fiber drops
-// one slash at the end before it matches, and takes an escaped slash for a slash if UnescapePath is set.
+// the slashes at the end before it matches, and takes an escaped slash for a slash if UnescapePath is set.
 func exact(c fiber.Ctx) bool {
 	original := c.Request().URI().PathOriginal()
 	return !bytes.HasSuffix(original, []byte("//")) &&
 		!(c.App().Config().UnescapePath && bytes.Contains(bytes.ToLower(original), []byte("%2f")))
 }
 
+// write does nothing after the timeout middleware has answered.
 func write(c fiber.Ctx, response *rest.Response) {
+	if c.IsAbandoned() {
+		return
+	}
 	for _, field := range response.Header {
 		c.Set(field.Name, field.Value)
 	}
 	c.Status(response.Status).Response().SetBodyRaw(response.Body)
+	if unread(c) {
+		c.Response().SetConnectionClose()
+	}
+}
+
+// unread reports whether the request's body is a stream that may not have been read to its end. fasthttp would take
+// what is left of it for the connection's next request.
+func unread(c fiber.Ctx) bool {
+	return c.Request().IsBodyStream() && c.Request().Header.ContentLength() != 0
 }
