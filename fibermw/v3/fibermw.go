@@ -1,0 +1,265 @@
+// Package fibermw puts the edit lock into a fiber v3 application.
+//
+//	lock, err := fibermw.New(locker, fibermw.Config{User: currentUser})
+//	lock.Register(app) // POST, DELETE, GET ... /api/lock/:uid/
+//	app.Put("/drafts/:uid", lock.Guard("uid"), save)
+//
+// In the handler, [Lock] returns the lock with which the guard let the request pass.
+//
+// Code below the handler finds the lock in c.Context(), by [core.FromContext]. It is not in c, although c is a
+// context.Context too: pass c.Context() on.
+//
+// fiber does not cancel a request's context when the client goes away. A call to Redis then goes on until the
+// engine's own time limit.
+package fibermw
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v3"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/rest"
+)
+
+// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
+type Config = rest.Config[fiber.Ctx]
+
+// GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
+// does not hold the lock, and renews the lock if the user holds it.
+type GuardConfig struct {
+	// Next defines a function to skip the guard when it returns true.
+	//
+	// Optional. Default: nil
+	Next func(c fiber.Ctx) bool
+
+	// UID returns the resource's uid, not escaped, in place of the path parameter. If it returns an error,
+	// the answer is 400.
+	//
+	// Optional. Default: the path parameter
+	UID func(c fiber.Ctx) (string, error)
+
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// A handler does its work before it writes its status: afterwards another user may hold the lock. In
+	// fiber that is when the handlers have returned; a body stream writer goes on after it.
+	//
+	// Optional. Default: false
+	ReleaseOnSuccess bool
+
+	// AcquireIfFree acquires the lock if nobody holds it.
+	//
+	// Optional. Default: false
+	AcquireIfFree bool
+
+	// RequireFence answers a request without Lock-Fence with 428.
+	//
+	// Optional. Default: false
+	RequireFence bool
+
+	// NoRenewal does not renew the lock.
+	//
+	// Optional. Default: false
+	NoRenewal bool
+
+	// FailOpen runs the handler without a lock if Redis cannot answer.
+	//
+	// Optional. Default: false
+	FailOpen bool
+}
+
+// EditLock serves the lock routes and guards the application's own.
+type EditLock struct {
+	api *rest.API[fiber.Ctx]
+}
+
+// New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
+// or has a setting that is not valid.
+func New(locker *core.Locker, config Config) (*EditLock, error) {
+	// fiber reuses the memory of its strings after the handler, but events and contexts may live longer.
+	if user := config.User; user != nil {
+		config.User = func(c fiber.Ctx) core.User { return user(c).Clone() }
+	}
+	if tenant := config.Tenant; tenant != nil {
+		config.Tenant = func(c fiber.Ctx) string { return strings.Clone(tenant(c)) }
+	}
+	api, err := rest.New(locker, config)
+	if err != nil {
+		return nil, err
+	}
+	return &EditLock{api: api}, nil
+}
+
+// Register adds the lock routes to an app or a group, each with and without the slash at its end. It panics if the
+// group's path has a parameter and config has no Tenant hook.
+func (l *EditLock) Register(router fiber.Router) {
+	if group, ok := router.(*fiber.Group); ok {
+		if err := l.api.CheckPrefix(group.Prefix); err != nil {
+			panic(err)
+		}
+	}
+	for _, endpoint := range l.api.Endpoints(":uid") {
+		router.Add(rest.Methods(), endpoint.Path, l.serve(endpoint.Route))
+	}
+}
+
+// ServeBrowser serves editlock.js, the module that keeps a lock for a page in the browser, under a path such as
+// rest.ScriptPath.
+func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
+	router.Add(rest.Methods(), path, func(c fiber.Ctx) error {
+		write(c, rest.Script(read(c)))
+		return nil
+	})
+}
+
+func (l *EditLock) serve(route rest.Route) fiber.Handler {
+	return func(c fiber.Ctx) error {
+		if !exact(c) {
+			return c.Next() // fiber answers 404, unless the application has another route for the path
+		}
+		write(c, l.api.Serve(c, route, request(c, "uid")))
+		return nil
+	}
+}
+
+// Guard returns the handler that must stand before a handler that edits a resource. The path parameter param
+// is the resource's uid. Add the guard to the route itself: in Use there are no path parameters.
+func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
+	var cfg GuardConfig
+	if len(config) > 0 {
+		cfg = config[0]
+	}
+	options := rest.GuardOptions{
+		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
+	}
+	return func(c fiber.Ctx) error {
+		if cfg.Next != nil && cfg.Next(c) {
+			return c.Next()
+		}
+		req := request(c, param)
+		if cfg.UID != nil {
+			req.Escaped = false
+			req.UID, req.UIDErr = cfg.UID(c)
+			req.UID = strings.Clone(req.UID)
+		}
+		pass, refusal := l.api.Enter(c, req, options)
+		if refusal != nil {
+			// It is written here and not returned as an error, because an error handler would write another
+			// body.
+			write(c, refusal)
+			return nil
+		}
+		ctx := pass.Context(c.Context())
+		c.SetContext(ctx)
+		if err := c.Next(); err != nil {
+			return err // fiber's error handler decides the status later
+		}
+		if c.IsAbandoned() {
+			return nil // the timeout middleware has answered already, and not with 2xx
+		}
+		// fiber sends no part of an answer, not even of a stream, before the handlers have returned.
+		pass.Answer(ctx, c.Response().StatusCode())
+		return nil
+	}
+}
+
+// UID returns the resource that the path parameter names, as the guard reads it: decoded exactly once, and valid. It is
+// for handlers without a guard. The error is rest.ErrUnknownParameter, or core.ErrInvalid.
+func UID(c fiber.Ctx, param string) (string, error) {
+	r := request(c, param)
+	return r.ResourceUID()
+}
+
+// Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
+// no guard, the method needs no lock, or the guard skipped the request or failed open.
+func Lock(c fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.Context()) }
+
+// request reads the path parameter. fiber returns it escaped, unless the app is configured otherwise.
+func request(c fiber.Ctx, param string) rest.Request {
+	r := read(c)
+	r.UID, r.Escaped = strings.Clone(c.Params(param)), !c.App().Config().UnescapePath
+	switch route := c.Route(); {
+	case !slices.Contains(route.Params, param):
+		r.UIDErr = rest.UnknownParameter(param)
+	case shifted(route):
+		r.UIDErr = fmt.Errorf("%w: fiber mistakes the parameters of the mounted %q", rest.ErrUnknownParameter, route.Path)
+	case !exact(c):
+		r.UIDErr = rest.ErrNotOneSegment
+	}
+	return r
+}
+
+// shifted reports whether the route comes from an app that is mounted below a path with a parameter. fiber then
+// returns that parameter's value under the name of the route's first one.
+func shifted(route *fiber.Route) bool {
+	return strings.Count(route.Path, "/:") > len(route.Params)
+}
+
+// read copies all strings, because fiber's strings are valid only until the handler returns.
+func read(c fiber.Ctx) rest.Request {
+	return rest.Request{
+		Context: c.Context(),
+		Method:  strings.Clone(c.Method()),
+		Host:    string(c.Request().Host()),
+		Query:   string(c.Request().URI().QueryString()),
+		Header: func(name string) []string {
+			values := c.Request().Header.PeekAll(name)
+			copies := make([]string, len(values))
+			for i, value := range values {
+				copies[i] = string(value)
+			}
+			return copies
+		},
+		Body: func(limit int) ([]byte, error) {
+			if stream := c.Request().BodyStream(); stream != nil {
+				return io.ReadAll(io.LimitReader(stream, int64(limit)))
+			}
+			body := c.Request().Body()
+			return body[:min(limit, len(body))], nil
+		},
+		Extend: func(d time.Duration) time.Duration { return inTime(c.Context(), d) },
+	}
+}
+
+// inTime shortens a wait that would not end well before the deadline of ctx, which the timeout middleware sets. The
+// server's own timeouts cut no wait: fasthttp sets the deadline for writing after the handler has returned.
+func inTime(ctx context.Context, wait time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(wait, time.Until(deadline)/2)
+	}
+	return wait
+}
+
+// exact reports whether the path of the request is the path of the route. They can differ, because fiber drops
+// the slashes at the end before it matches, and takes an escaped slash for a slash if UnescapePath is set.
+func exact(c fiber.Ctx) bool {
+	original := c.Request().URI().PathOriginal()
+	return !bytes.HasSuffix(original, []byte("//")) &&
+		!(c.App().Config().UnescapePath && bytes.Contains(bytes.ToLower(original), []byte("%2f")))
+}
+
+// write does nothing after the timeout middleware has answered.
+func write(c fiber.Ctx, response *rest.Response) {
+	if c.IsAbandoned() {
+		return
+	}
+	for _, field := range response.Header {
+		c.Set(field.Name, field.Value)
+	}
+	c.Status(response.Status).Response().SetBodyRaw(response.Body)
+	if unread(c) {
+		c.Response().SetConnectionClose()
+	}
+}
+
+// unread reports whether the request's body is a stream that may not have been read to its end. fasthttp would take
+// what is left of it for the connection's next request.
+func unread(c fiber.Ctx) bool {
+	return c.Request().IsBodyStream() && c.Request().Header.ContentLength() != 0
+}
