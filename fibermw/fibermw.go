@@ -12,6 +12,8 @@ package fibermw
 
 import (
 	"bytes"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -100,9 +102,12 @@ type EditLock struct {
 // New returns the lock of an application. The error is core.ErrInvalid if config lacks the User hook
 // or has a setting that is not valid.
 func New(locker *core.Locker, config Config) (*EditLock, error) {
+	// fiber reuses the memory of its strings after the handler, but events and contexts may live longer.
 	if user := config.User; user != nil {
-		// fiber reuses the memory of its strings after the handler, but events and contexts may live longer.
 		config.User = func(c *fiber.Ctx) core.User { return user(c).Clone() }
+	}
+	if tenant := config.Tenant; tenant != nil {
+		config.Tenant = func(c *fiber.Ctx) string { return strings.Clone(tenant(c)) }
 	}
 	api, err := rest.New(locker, config)
 	if err != nil {
@@ -193,13 +198,21 @@ func Locks(c *fiber.Ctx) []*core.Lock { return core.LocksFromContext(c.UserConte
 func request(c *fiber.Ctx, param string) rest.Request {
 	r := read(c)
 	r.UID, r.Escaped = strings.Clone(c.Params(param)), !c.App().Config().UnescapePath
-	switch {
-	case !slices.Contains(c.Route().Params, param):
+	switch route := c.Route(); {
+	case !slices.Contains(route.Params, param):
 		r.UIDErr = rest.UnknownParameter(param)
+	case shifted(route):
+		r.UIDErr = fmt.Errorf("%w: fiber mistakes the parameters of the mounted %q", rest.ErrUnknownParameter, route.Path)
 	case !exact(c):
 		r.UIDErr = rest.ErrNotOneSegment
 	}
 	return r
+}
+
+// shifted reports whether the route comes from an app that is mounted below a path with a parameter. fiber then
+// returns that parameter's value under the name of the route's first one.
+func shifted(route *fiber.Route) bool {
+	return strings.Count(route.Path, "/:") > len(route.Params)
 }
 
 // read copies all strings, because fiber's strings are valid only until the handler returns. It needs no
@@ -219,6 +232,9 @@ func read(c *fiber.Ctx) rest.Request {
 			return copies
 		},
 		Body: func(limit int) ([]byte, error) {
+			if stream := c.Request().BodyStream(); stream != nil {
+				return io.ReadAll(io.LimitReader(stream, int64(limit)))
+			}
 			body := c.Request().Body()
 			return body[:min(limit, len(body))], nil
 		},
@@ -235,19 +251,30 @@ func exact(c *fiber.Ctx) bool {
 
 // write sends the answer. With Config.FrameworkErrors it returns a refusal instead, for fiber's ErrorHandler.
 func write(c *fiber.Ctx, response *rest.Response) error {
+	if unread(c) {
+		c.Response().SetConnectionClose()
+	}
 	refusal := response.Refusal()
 	if refusal == nil {
-		for _, field := range response.Header {
-			c.Set(field.Name, field.Value)
-		}
-		c.Status(response.Status).Response().SetBodyRaw(response.Body)
+		set(c, response.Status, response.Header)
+		c.Response().SetBodyRaw(response.Body)
 		return nil
 	}
-	for _, field := range refusal.Header() {
+	set(c, refusal.StatusCode(), refusal.Header())
+	return &refusalError{fiber.NewError(refusal.StatusCode(), refusal.Error()), refusal}
+}
+
+func set(c *fiber.Ctx, status int, header []rest.Field) {
+	for _, field := range header {
 		c.Set(field.Name, field.Value)
 	}
-	c.Status(refusal.StatusCode())
-	return &refusalError{fiber.NewError(refusal.StatusCode(), refusal.Error()), refusal}
+	c.Status(status)
+}
+
+// unread reports whether the request's body is a stream that may not have been read to its end. fasthttp would take
+// what is left of it for the connection's next request.
+func unread(c *fiber.Ctx) bool {
+	return c.Request().IsBodyStream() && c.Request().Header.ContentLength() != 0
 }
 
 // refusalError is a refusal as an error of fiber's. It unwraps to core's error as well.

@@ -130,12 +130,10 @@ func listen(t *testing.T, app *fiber.App) string {
 }
 
 func guardConfig(g *conformance.Guard) fibermw.GuardConfig {
+	o := conformance.GuardOptions(g, header)
 	config := fibermw.GuardConfig{
-		ReleaseOnSuccess: g.ReleaseOnSuccess, AcquireIfFree: g.AcquireIfFree, RequireFence: g.RequireFence,
-		NoRenewal: g.NoRenewal, FailOpen: g.FailOpen,
-	}
-	if g.UID != nil {
-		config.UID = func(c fiber.Ctx) (string, error) { return g.UID(headers(c)) }
+		UID: o.UID, UIDs: o.UIDs, TTL: o.TTL, ReleaseOnSuccess: o.ReleaseOnSuccess, AcquireIfFree: o.AcquireIfFree,
+		RequireFence: o.RequireFence, NoRenewal: o.NoRenewal, FailOpen: o.FailOpen,
 	}
 	if g.Skip != nil {
 		config.Next = func(c fiber.Ctx) bool { return g.Skip(headers(c)) }
@@ -147,7 +145,8 @@ func handle(route conformance.Route) fiber.Handler {
 	return func(c fiber.Ctx) error {
 		result := route.Handle(conformance.Call{
 			Method: c.Method(), Header: headers(c), Body: c.Body(), Context: c.Context(),
-			Lock: func() (*core.Lock, bool) { return fibermw.Lock(c) },
+			Lock:  func() (*core.Lock, bool) { return fibermw.Lock(c) },
+			Locks: func() []*core.Lock { return fibermw.Locks(c) },
 		})
 		switch {
 		case result.Err != nil:

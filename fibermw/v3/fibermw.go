@@ -28,7 +28,20 @@ import (
 	"github.com/editlock/editlock/core/rest"
 )
 
-// Config holds the settings: who the caller is, and what callers may do. See [rest.Config].
+// Config holds the settings; [rest.Config] has the rules of each field.
+//
+//	User              func(fiber.Ctx) core.User                    // who calls; the zero User is nobody: 401. Required
+//	Authorize         func(fiber.Ctx, core.User, ...string) error  // may the user use these uids? 403. Default: every user may use every lock
+//	TakeOver          func(fiber.Ctx, core.User, core.Status) bool // may the user take this lock? Default: nobody may
+//	Reveal            func(fiber.Ctx, core.User, core.Status) bool // may the user see its holder? Default: everybody may
+//	Tenant            func(fiber.Ctx) string                       // the namespace of the uids. Default: one for all
+//	Error             func(fiber.Ctx, *rest.Response)              // writes refusals in another format
+//	FrameworkErrors   bool                                         // refusals go to fiber's ErrorHandler
+//	Path              string                                       // of the lock routes. Default: /api/lock
+//	TTL               time.Duration                                // of a hold after its last renewal. Default: 1 minute
+//	TrustedOrigins    []string                                     // other sites whose pages may change locks
+//	MaxWaiters        int                                          // that wait in this process. Default: 4096
+//	MaxWaitersPerUser int                                          // Default: 32
 type Config = rest.Config[fiber.Ctx]
 
 // GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
@@ -44,6 +57,18 @@ type GuardConfig struct {
 	//
 	// Optional. Default: the path parameter
 	UID func(c fiber.Ctx) (string, error)
+
+	// UIDs returns the uids of several resources, in place of UID: the caller must hold all their locks, which are
+	// checked in one round trip, and a 423 names the first that the caller does not hold. Not with AcquireIfFree or
+	// RequireFence.
+	//
+	// Optional. Default: nil
+	UIDs func(c fiber.Ctx) ([]string, error)
+
+	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
+	//
+	// Optional. Default: Config.TTL
+	TTL time.Duration
 
 	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock. In
@@ -112,8 +137,7 @@ func (l *EditLock) Register(router fiber.Router) {
 // rest.ScriptPath.
 func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
 	router.Add(rest.Methods(), path, func(c fiber.Ctx) error {
-		write(c, rest.Script(read(c)))
-		return nil
+		return write(c, rest.Script(read(c)))
 	})
 }
 
@@ -122,8 +146,7 @@ func (l *EditLock) serve(route rest.Route) fiber.Handler {
 		if !exact(c) {
 			return c.Next() // fiber answers 404, unless the application has another route for the path
 		}
-		write(c, l.api.Serve(c, route, request(c, "uid")))
-		return nil
+		return write(c, l.api.Serve(c, route, request(c, "uid")))
 	}
 }
 
@@ -134,26 +157,17 @@ func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 	if len(config) > 0 {
 		cfg = config[0]
 	}
-	options := rest.GuardOptions{
-		ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
+	guard := l.api.Guard(rest.GuardOptions[fiber.Ctx]{
+		UID: cfg.UID, UIDs: cfg.UIDs, TTL: cfg.TTL, ReleaseOnSuccess: cfg.ReleaseOnSuccess, AcquireIfFree: cfg.AcquireIfFree,
 		RequireFence: cfg.RequireFence, NoRenewal: cfg.NoRenewal, FailOpen: cfg.FailOpen,
-	}
+	})
 	return func(c fiber.Ctx) error {
 		if cfg.Next != nil && cfg.Next(c) {
 			return c.Next()
 		}
-		req := request(c, param)
-		if cfg.UID != nil {
-			req.Escaped = false
-			req.UID, req.UIDErr = cfg.UID(c)
-			req.UID = strings.Clone(req.UID)
-		}
-		pass, refusal := l.api.Enter(c, req, options)
+		pass, refusal := guard.Enter(c, request(c, param))
 		if refusal != nil {
-			// It is written here and not returned as an error, because an error handler would write another
-			// body.
-			write(c, refusal)
-			return nil
+			return write(c, refusal)
 		}
 		ctx := pass.Context(c.Context())
 		c.SetContext(ctx)
@@ -179,6 +193,10 @@ func UID(c fiber.Ctx, param string) (string, error) {
 // Lock returns the lock with which the guard let the request pass, and false if there is none: the route has
 // no guard, the method needs no lock, or the guard skipped the request or failed open.
 func Lock(c fiber.Ctx) (*core.Lock, bool) { return core.FromContext(c.Context()) }
+
+// Locks returns the locks with which guards let the request pass: all of a guard with UIDs, in the order of the uids, and
+// those of guards before it. It is empty where Lock is false.
+func Locks(c fiber.Ctx) []*core.Lock { return core.LocksFromContext(c.Context()) }
 
 // request reads the path parameter. fiber returns it escaped, unless the app is configured otherwise.
 func request(c fiber.Ctx, param string) rest.Request {
@@ -244,18 +262,30 @@ func exact(c fiber.Ctx) bool {
 		!(c.App().Config().UnescapePath && bytes.Contains(bytes.ToLower(original), []byte("%2f")))
 }
 
-// write does nothing after the timeout middleware has answered.
-func write(c fiber.Ctx, response *rest.Response) {
+// write sends the answer. With Config.FrameworkErrors it returns a refusal instead, for fiber's ErrorHandler. After the
+// timeout middleware has answered it does nothing.
+func write(c fiber.Ctx, response *rest.Response) error {
 	if c.IsAbandoned() {
-		return
+		return nil
 	}
-	for _, field := range response.Header {
-		c.Set(field.Name, field.Value)
-	}
-	c.Status(response.Status).Response().SetBodyRaw(response.Body)
 	if unread(c) {
 		c.Response().SetConnectionClose()
 	}
+	refusal := response.Refusal()
+	if refusal == nil {
+		set(c, response.Status, response.Header)
+		c.Response().SetBodyRaw(response.Body)
+		return nil
+	}
+	set(c, refusal.StatusCode(), refusal.Header())
+	return &refusalError{fiber.NewError(refusal.StatusCode(), refusal.Error()), refusal}
+}
+
+func set(c fiber.Ctx, status int, header []rest.Field) {
+	for _, field := range header {
+		c.Set(field.Name, field.Value)
+	}
+	c.Status(status)
 }
 
 // unread reports whether the request's body is a stream that may not have been read to its end. fasthttp would take
@@ -263,3 +293,13 @@ func write(c fiber.Ctx, response *rest.Response) {
 func unread(c fiber.Ctx) bool {
 	return c.Request().IsBodyStream() && c.Request().Header.ContentLength() != 0
 }
+
+// refusalError is a refusal as an error of fiber's. It unwraps to core's error as well.
+type refusalError struct {
+	fiber   *fiber.Error
+	refusal *rest.Refusal
+}
+
+func (e *refusalError) Error() string { return e.refusal.Error() }
+
+func (e *refusalError) Unwrap() []error { return []error{e.fiber, e.refusal} }

@@ -1,0 +1,194 @@
+package fibermw_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"time"
+
+	"github.com/gofiber/fiber/v3"
+
+	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/core/rest"
+	"github.com/editlock/editlock/fibermw/v3"
+)
+
+// openExample stands for core.Open and core.New, on a Redis inside the process.
+func openExample() (locker *core.Locker, closeAll func()) {
+	redis, err := embedded.Start()
+	if err != nil {
+		panic(err)
+	}
+	client := redis.Client(0)
+	if locker, err = core.New(client, core.Options{}); err != nil {
+		panic(err)
+	}
+	return locker, func() {
+		if err := errors.Join(locker.Close(), client.Close()); err != nil {
+			panic(err)
+		}
+		redis.Close()
+	}
+}
+
+// exampleUser stands for a log-in.
+func exampleUser(c fiber.Ctx) core.User { return core.User{ID: core.ID(c.Get("X-User"))} }
+
+// ask sends a request, such as "PUT /drafts/draft-7", and returns its answer.
+func ask(app *fiber.App, user, request string) string {
+	method, target, _ := strings.Cut(request, " ")
+	r := httptest.NewRequest(method, target, nil)
+	r.Header.Set("X-User", user)
+	response, err := app.Test(r)
+	if err != nil {
+		panic(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Sprintf("%d %s", response.StatusCode, body)
+}
+
+// Every hook but User is optional.
+func ExampleConfig() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := fibermw.New(locker, fibermw.Config{
+		User: exampleUser,
+		Authorize: func(_ fiber.Ctx, user core.User, uids ...string) error { // else every user may use every lock
+			for _, uid := range uids {
+				if strings.HasPrefix(uid, "secret") && user.ID != core.ID("root") {
+					return fmt.Errorf("%v may not edit %s", user.ID, uid)
+				}
+			}
+			return nil
+		},
+		TakeOver: func(_ fiber.Ctx, user core.User, held core.Status) bool { // else nobody may
+			return user.ID == core.ID("root") || held.HeldFor > time.Hour
+		},
+		Reveal: func(_ fiber.Ctx, user core.User, held core.Status) bool { // else everybody sees the holder
+			return user.ID != core.ID("guest")
+		},
+		Error: func(_ fiber.Ctx, refusal *rest.Response) { // refusal.Err is the reason
+			refusal.Body = fmt.Appendf(nil, `{"title":%q}`, http.StatusText(refusal.Status))
+		},
+		Path: "/locks",
+		TTL:  5 * time.Minute,
+	})
+	if err != nil {
+		panic(err)
+	}
+	app := fiber.New()
+	lock.Register(app)
+	fmt.Println(ask(app, "ann", "POST /locks/secret-plan/"))
+	fmt.Println(ask(app, "", "POST /locks/draft-7/"))
+	// Output:
+	// 403 {"title":"Forbidden"}
+	// 401 {"title":"Unauthorized"}
+}
+
+func ExampleEditLock_Guard() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := fibermw.New(locker, fibermw.Config{User: exampleUser})
+	if err != nil {
+		panic(err)
+	}
+	done := func(c fiber.Ctx) error { return c.SendStatus(http.StatusNoContent) }
+	app := fiber.New()
+	lock.Register(app)
+	app.Put("/drafts/:uid", lock.Guard("uid"), done)
+	app.Post("/drafts/:uid/publish", lock.Guard("uid", fibermw.GuardConfig{ReleaseOnSuccess: true}), done)
+	for _, request := range []string{
+		"PUT /drafts/draft-7", "POST /api/lock/draft-7/", "PUT /drafts/draft-7", "POST /drafts/draft-7/publish", "PUT /drafts/draft-7",
+	} {
+		status, _, _ := strings.Cut(ask(app, "ann", request), " ")
+		fmt.Println(status, request)
+	}
+	// Output:
+	// 423 PUT /drafts/draft-7
+	// 200 POST /api/lock/draft-7/
+	// 204 PUT /drafts/draft-7
+	// 204 POST /drafts/draft-7/publish
+	// 423 PUT /drafts/draft-7
+}
+
+// A guard of several resources.
+func ExampleLocks() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := fibermw.New(locker, fibermw.Config{User: exampleUser})
+	if err != nil {
+		panic(err)
+	}
+	app := fiber.New()
+	lock.Register(app)
+	merge := func(c fiber.Ctx) error {
+		locks := fibermw.Locks(c)
+		return c.SendString("merged " + locks[0].UID + " into " + locks[1].UID)
+	}
+	app.Post("/merge", lock.Guard("", fibermw.GuardConfig{UIDs: func(c fiber.Ctx) ([]string, error) {
+		return []string{c.Query("from"), c.Query("into")}, nil
+	}}), merge)
+	ask(app, "ann", "POST /api/lock/draft-7/")
+	fmt.Println(ask(app, "ann", "POST /merge?from=draft-7&into=draft-8"))
+	ask(app, "ann", "POST /api/lock/draft-8/")
+	fmt.Println(ask(app, "ann", "POST /merge?from=draft-7&into=draft-8"))
+	// Output:
+	// 423 {"message":"Resource is not locked by you","user_id":null,"uid":"draft-8"}
+	// 200 merged draft-7 into draft-8
+}
+
+// A group whose path names a tenant: the same uid is another resource for each.
+func ExampleEditLock_Register() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := fibermw.New(locker, fibermw.Config{
+		User: exampleUser,
+		Tenant: func(c fiber.Ctx) string {
+			name, _ := fibermw.UID(c, "tenant") // decoded; "" is no tenant, and is answered with 500
+			return name
+		},
+	})
+	if err != nil {
+		panic(err)
+	}
+	app := fiber.New()
+	group := app.Group("/t/:tenant")
+	lock.Register(group)
+	for _, request := range []string{"ann POST /t/acme/api/lock/draft-7/", "ben POST /t/acme/api/lock/draft-7/", "ben POST /t/other/api/lock/draft-7/"} {
+		user, request, _ := strings.Cut(request, " ")
+		status, _, _ := strings.Cut(ask(app, user, request), " ")
+		fmt.Println(status, user, request)
+	}
+	// Output:
+	// 200 ann POST /t/acme/api/lock/draft-7/
+	// 423 ben POST /t/acme/api/lock/draft-7/
+	// 200 ben POST /t/other/api/lock/draft-7/
+}
+
+// With FrameworkErrors, a refusal is what fiber's ErrorHandler makes of it.
+func ExampleConfig_frameworkErrors() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := fibermw.New(locker, fibermw.Config{User: exampleUser, FrameworkErrors: true})
+	if err != nil {
+		panic(err)
+	}
+	app := fiber.New(fiber.Config{ErrorHandler: func(c fiber.Ctx, err error) error {
+		var refused *fiber.Error // of an error that unwraps to core's as well
+		if !errors.As(err, &refused) {
+			return fiber.DefaultErrorHandler(c, err)
+		}
+		return c.Status(refused.Code).SendString("sorry: " + refused.Message)
+	}})
+	lock.Register(app)
+	fmt.Println(ask(app, "", "POST /api/lock/draft-7/"))
+	// Output: 401 sorry: Authentication is required
+}
