@@ -16,6 +16,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/embedded"
+	"github.com/editlock/editlock/nethttpmw"
 )
 
 const (
@@ -276,4 +279,43 @@ func (l line) holds(t *testing.T, address string) {
 	if !regexp.MustCompile(pattern).MatchString(got) {
 		t.Errorf("%s %s as %s: %s, and the README says %s", l.method, l.path, l.user, got, l.answer)
 	}
+}
+
+// The bodies that the README shows have the keys of those that a server answers.
+func TestBodiesHaveTheKeysOfTheAnswers(t *testing.T) {
+	t.Parallel()
+	redis, err := embedded.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(redis.Close)
+	locker, err := core.New(redis.Client(0), core.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = locker.Close() })
+	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: func(*http.Request) core.User { return core.User{ID: core.ID(1)} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	lock.Register(mux)
+	var answered []string
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequest(method, "/api/lock/draft-7/", nil))
+		answered = append(answered, keys(w.Body.String()))
+	}
+	var shown []string
+	for _, b := range blocks(t, "json") {
+		shown = append(shown, keys(b.text))
+	}
+	if !slices.Equal(shown, answered) {
+		t.Errorf("the README shows the keys\n%q\nand a server answers\n%q", shown, answered)
+	}
+}
+
+// keys returns the keys of a flat JSON object, in order.
+func keys(object string) string {
+	return strings.Join(regexp.MustCompile(`"\w+":`).FindAllString(object, -1), " ")
 }
