@@ -5,19 +5,20 @@
 // More than one user must not edit the same draft at the same time. A lock is per user, keyed by the resource's
 // uid, lasts for its ttl, is renewed by acquiring it again, and ends by release or by itself:
 //
-//	client, err := core.Open(ctx)                   // REDIS_URL, REDIS_DB_MUTEX
-//	locker, err := core.New(client, core.Options{}) // any go-redis client
+//	client, err := core.Open(ctx) // REDIS_URL, REDIS_DB_MUTEX; or any go-redis client
+//	locker, err := core.New(client, core.Options{})
 //
-//	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
+//	mutex := locker.Mutex("draft-7", time.Minute, user)
 //	lock, err := mutex.Acquire(ctx)
 //	var locked *core.ResourceLocked
 //	if errors.As(err, &locked) {
-//		return fmt.Errorf("in use by %v, free in %v at the latest", locked.User.ID, locked.ExpiresIn)
+//		return fmt.Errorf("in use by %v: %w", locked.User.ID, err)
 //	}
 //	if err != nil {
-//		return err
+//		return err // ErrUnavailable, for one: not known, so nothing may be edited
 //	}
 //	defer mutex.Release(ctx)
+//	return save(lock.Fence)
 //
 // It is advisory: nothing is blocked by it. What refuses an edit is [Mutex.Check], which the adapters' guards
 // call; [FromContext] hands their handlers the lock.
@@ -40,6 +41,11 @@
 //
 // [Mutex.TakeOver] takes the lock from another user by compare-and-swap on the fence that was seen. Who may do
 // so is the application's policy; the engine makes it safe.
+//
+// # Several resources, tenants, waiting
+//
+// [Locker.CheckAll] is Check of several resources in one round trip. [Locker.WithTenant] is the Locker of one tenant's
+// resources. [Locker.Watch] follows resources, and [Mutex.AcquireWait] acquires when the lock is free.
 //
 // # When Redis is unwell
 //

@@ -35,25 +35,26 @@ func exampleLocker() (*core.Locker, func()) {
 func ExampleLocker_Mutex() {
 	locker, closeAll := exampleLocker()
 	defer closeAll()
+	edit := func(ctx context.Context, user core.User, save func(fence int64) error) error {
+		mutex := locker.Mutex("draft-7", time.Minute, user)
+		lock, err := mutex.Acquire(ctx)
+		var locked *core.ResourceLocked
+		if errors.As(err, &locked) {
+			return fmt.Errorf("in use by %v: %w", locked.User.ID, err)
+		}
+		if err != nil {
+			return err
+		}
+		defer mutex.Release(ctx)
+		return save(lock.Fence)
+	}
 	ctx := context.Background()
-
-	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
-	lock, err := mutex.Acquire(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer mutex.Release(ctx)
-	fmt.Println("renewed:", lock.Renewed)
-
-	_, err = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2)}).Acquire(ctx)
-	var locked *core.ResourceLocked
-	if errors.As(err, &locked) {
-		fmt.Printf("in use by %v, %s\n", locked.User.ID, locked.User.Name)
-	}
+	err := edit(ctx, core.User{ID: core.ID(1), Name: "Ann"}, func(int64) error {
+		return edit(ctx, core.User{ID: core.ID(2)}, nil)
+	})
+	fmt.Println(err)
 	// Output:
-	// renewed: false
-	// in use by 1, Ann
+	// in use by 1: editlock: resource "draft-7" is locked by user 1
 }
 
 func ExampleMutex_Acquire() {
