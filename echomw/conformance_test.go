@@ -47,10 +47,16 @@ func serve(t *testing.T, app conformance.App) string {
 		if app.Script != "" {
 			lock.ServeBrowser(e, app.Script)
 		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(e, app.OpenAPI)
+		}
 	} else {
 		lock.Register(group)
 		if app.Script != "" {
 			lock.ServeBrowser(group, app.Script)
+		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(group, app.OpenAPI)
 		}
 	}
 	for _, route := range app.Routes {

@@ -74,6 +74,9 @@ func serve(config fiber.Config) func(*testing.T, conformance.App) string {
 		if app.Script != "" {
 			lock.ServeBrowser(group, app.Script)
 		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(group, app.OpenAPI)
+		}
 		for _, route := range app.Routes {
 			var handlers []fiber.Handler
 			if g := route.Guard; g != nil {

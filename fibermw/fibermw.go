@@ -141,6 +141,20 @@ func (l *EditLock) ServeBrowser(router fiber.Router, path string) {
 	}
 }
 
+// ServeOpenAPI serves the OpenAPI document of the lock routes, to everybody, under a path such as rest.OpenAPIPath. Its
+// paths are those of Config.Path. Serve it on the router on which Register adds the routes: what stands before path in a
+// request, such as the prefix of a group or a mount, is the server that the document names. It does not see what a
+// proxy takes off.
+func (l *EditLock) ServeOpenAPI(router fiber.Router, path string) {
+	for _, method := range rest.Methods() {
+		router.Add(method, path, func(c *fiber.Ctx) error {
+			r := read(c)
+			r.Target = string(c.Request().URI().PathOriginal())
+			return write(c, l.api.OpenAPI(r, path))
+		})
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) fiber.Handler {
 	return func(c *fiber.Ctx) error {
 		if !exact(c) {

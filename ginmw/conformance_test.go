@@ -80,6 +80,9 @@ func serve(configure func(*gin.Engine)) func(*testing.T, conformance.App) string
 		if app.Script != "" {
 			lock.ServeBrowser(group, app.Script)
 		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(group, app.OpenAPI)
+		}
 		for _, route := range app.Routes {
 			var handlers []gin.HandlerFunc
 			if g := route.Guard; g != nil {

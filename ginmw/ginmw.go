@@ -104,6 +104,18 @@ func (l *EditLock) ServeBrowser(router gin.IRoutes, path string) {
 	}
 }
 
+// ServeOpenAPI serves the OpenAPI document of the lock routes, to everybody, under a path such as rest.OpenAPIPath. Its
+// paths are those of Config.Path. Serve it on the router on which Register adds the routes: what stands before path in a
+// request, such as the prefix of a group or a mount, is the server that the document names. It does not see what a
+// proxy takes off.
+func (l *EditLock) ServeOpenAPI(router gin.IRoutes, path string) {
+	for _, method := range rest.Methods() {
+		router.Handle(method, path, func(c *gin.Context) {
+			write(c, l.api.OpenAPI(rest.FromHTTP(c.Writer, c.Request, "", false, nil), path))
+		})
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) gin.HandlerFunc {
 	return func(c *gin.Context) { write(c, l.api.Serve(c, route, request(c, "uid"))) }
 }

@@ -33,6 +33,9 @@ func serve(t *testing.T, app conformance.App) string {
 	if app.Script != "" {
 		lock.ServeBrowser(mux, app.Prefix+app.Script)
 	}
+	if app.OpenAPI != "" {
+		lock.ServeOpenAPI(mux, app.Prefix+app.OpenAPI)
+	}
 	for _, route := range app.Routes {
 		handler := conformance.HandlerHTTP(route, nethttpmw.Lock, nethttpmw.Locks)
 		if g := route.Guard; g != nil {

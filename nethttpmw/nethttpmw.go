@@ -109,6 +109,16 @@ func (l *EditLock) ServeBrowser(router Router, path string) {
 	})
 }
 
+// ServeOpenAPI serves the OpenAPI document of the lock routes, to everybody, under a path such as rest.OpenAPIPath. Its
+// paths are those of Config.Path. Serve it on the router on which Register adds the routes: what stands before path in a
+// request, such as the prefix of a group or a mount, is the server that the document names. It does not see what a
+// proxy takes off.
+func (l *EditLock) ServeOpenAPI(router Router, path string) {
+	register(router, path, func(w http.ResponseWriter, r *http.Request) {
+		write(w, r, l.api.OpenAPI(rest.FromHTTP(w, r, "", false, nil), path))
+	})
+}
+
 func register(router Router, path string, handler http.HandlerFunc) {
 	for _, method := range rest.Methods() {
 		if r, ok := router.(methodRouter); ok {

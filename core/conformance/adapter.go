@@ -81,6 +81,9 @@ type App struct {
 	// Script is where the browser's module is served, below Mount and Prefix. Empty: nowhere.
 	Script string
 
+	// OpenAPI is where the OpenAPI document is served, below Mount and Prefix. Empty: nowhere.
+	OpenAPI string
+
 	// ServerTimeout is the server's timeout for reading a request and for writing an answer. 0: none.
 	ServerTimeout time.Duration
 

@@ -52,7 +52,7 @@ func RunPaths(t *testing.T, adapter Adapter) {
 func everyGroup() []group {
 	return append(pathGroups(),
 		sessionCases, lingerCases, fenceCases, statusCases, bulkCases, takeoverCases, userCases, browserCases,
-		orderCases, waitingCases, scriptCases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
+		orderCases, waitingCases, scriptCases, openAPICases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
 }
 
 func pathGroups() []group { return []group{routeCases, uidCases, guardCases, releaseCases} }

@@ -25,6 +25,9 @@ type Request struct {
 	Context context.Context
 	Method  string
 	Host    string
+	// Target is the request's target as the client sent it, also below a mount that takes a part of the path off. Only
+	// OpenAPI reads it.
+	Target string
 	// UID is the path parameter as the framework returned it. Escaped reports whether it is still
 	// percent-encoded.
 	UID     string
@@ -51,7 +54,7 @@ type Request struct {
 // FromHTTP reads a net/http request, for adapters whose framework is built on net/http.
 func FromHTTP(w http.ResponseWriter, r *http.Request, uid string, escaped bool, uidErr error) Request {
 	return Request{
-		Context: r.Context(), Method: r.Method, Host: r.Host,
+		Context: r.Context(), Method: r.Method, Host: r.Host, Target: r.RequestURI,
 		UID: uid, Escaped: escaped, UIDErr: uidErr,
 		Query:  r.URL.RawQuery,
 		Header: r.Header.Values,

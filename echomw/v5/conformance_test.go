@@ -70,6 +70,9 @@ func serve(router echo.RouterConfig) func(*testing.T, conformance.App) string {
 		if app.Script != "" {
 			lock.ServeBrowser(routes, app.Script)
 		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(routes, app.OpenAPI)
+		}
 		for _, route := range app.Routes {
 			var guards []echo.MiddlewareFunc
 			if g := route.Guard; g != nil {

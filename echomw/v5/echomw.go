@@ -121,6 +121,18 @@ func (l *EditLock) ServeBrowser(router Router, path string, middleware ...echo.M
 	}
 }
 
+// ServeOpenAPI serves the OpenAPI document of the lock routes, to everybody, under a path such as rest.OpenAPIPath. Its
+// paths are those of Config.Path. Serve it on the router on which Register adds the routes: what stands before path in a
+// request, such as the prefix of a group or a mount, is the server that the document names. It does not see what a
+// proxy takes off.
+func (l *EditLock) ServeOpenAPI(router Router, path string, middleware ...echo.MiddlewareFunc) {
+	for _, method := range rest.Methods() {
+		router.Add(method, path, func(c *echo.Context) error {
+			return l.api.OpenAPI(rest.FromHTTP(c.Response(), c.Request(), "", false, nil), path).WriteHTTP(c.Response())
+		}, middleware...)
+	}
+}
+
 func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 	return func(c *echo.Context) error {
 		return write(c, l.api.Serve(c, route, request(c, "uid")))

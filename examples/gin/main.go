@@ -30,6 +30,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	}
 	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
 	lock.ServeBrowser(router, "/editlock.js")
+	lock.ServeOpenAPI(router, "/openapi.json")
 
 	router.GET("/api/drafts/:uid", func(c *gin.Context) {
 		write(c, app.Drafts.Get(c.Request.Context(), c.Param("uid")))

@@ -27,6 +27,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	mux := http.NewServeMux()
 	lock.Register(mux) // POST, DELETE, GET ... /api/lock/{uid}/
 	lock.ServeBrowser(mux, "/editlock.js")
+	lock.ServeOpenAPI(mux, "/openapi.json")
 
 	mux.HandleFunc("GET /api/drafts/{uid}", func(w http.ResponseWriter, r *http.Request) {
 		write(w, r, app.Drafts.Get(r.Context(), r.PathValue("uid")))

@@ -95,6 +95,9 @@ func serve(open func(fiber.Config) *fiber.App, config fiber.Config) func(*testin
 		if app.Script != "" {
 			lock.ServeBrowser(group, app.Script)
 		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(group, app.OpenAPI)
+		}
 		for _, route := range app.Routes {
 			method, path := []string{route.Method}, conformance.Colon(route.Path)
 			if g := route.Guard; g != nil {

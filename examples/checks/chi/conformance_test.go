@@ -33,6 +33,9 @@ func serve(t *testing.T, app conformance.App) string {
 		if app.Script != "" {
 			lock.ServeBrowser(r, app.Script)
 		}
+		if app.OpenAPI != "" {
+			lock.ServeOpenAPI(r, app.OpenAPI)
+		}
 		for _, route := range app.Routes {
 			handler := conformance.HandlerHTTP(route, nethttpmw.Lock, nethttpmw.Locks)
 			if g := route.Guard; g != nil {
