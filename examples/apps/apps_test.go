@@ -431,8 +431,13 @@ func savedByForm(ann *visitor) {
 	body := url.Values{"body": {"<Peas>\r\n& beans"}, "revision": {"3"}, "_csrf": {ann.token}}.Encode()
 	ann.token = "" // a form has no headers
 	ann.want(303, "POST", guarded("/drafts/menu", fence), body, asForm).header("Location", "/drafts/menu#edit")
-	ann.want(412, "POST", guarded("/drafts/menu", fence), body, asForm).has("The draft has changed since you loaded it.")
-	ann.want(428, "POST", "/drafts/menu", body, asForm).has("You are not editing this draft")
+	for _, refused := range []*answer{
+		ann.want(412, "POST", guarded("/drafts/menu", fence), body, asForm), // by the database
+		ann.want(428, "POST", "/drafts/menu", body, asForm),                 // by the guard
+	} {
+		refused.has("<h1>Not done</h1>")
+		refused.has("&lt;Peas&gt;\r\n&amp; beans</textarea>")
+	}
 	page = ann.want(200, "GET", "/drafts/menu", "")
 	page.has("&lt;Peas&gt;\r\n&amp; beans</textarea>")
 	page.has(`name="revision" value="4"`)

@@ -194,7 +194,7 @@ func answerError(c *echo.Context, err error) {
 		return
 	}
 	told := office.AsError(err)
-	if err := answer(c, told.Status, told, "error.html", office.Page{Message: told.Message}); err != nil {
+	if err := answer(c, told.Status, told, "error.html", office.Page{Message: told.Message, Text: c.FormValue("body")}); err != nil {
 		c.Logger().Debug("the client is gone", "error", err)
 	}
 }

@@ -41,7 +41,7 @@ func newServer(app *office.App) (office.Server, error) {
 			return app.Drafts.Authorize(c.Context(), accountOf(c), uids...)
 		},
 		TakeOver: func(c fiber.Ctx, _ core.User, _ core.Status) bool { return accountOf(c).Admin },
-		Error:    func(c fiber.Ctx, refusal *rest.Response) { office.Rewrite(refusal, c.Path(), accountOf(c)) },
+		Error:    func(c fiber.Ctx, r *rest.Response) { office.Rewrite(r, c.Path(), accountOf(c), c.FormValue("body")) },
 	})
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func newServer(app *office.App) (office.Server, error) {
 		Extractor: extractors.Chain(extractors.FromHeader(csrf.HeaderName), extractors.FromForm("_csrf"))})
 	s := &server{app, store}
 	f := fiber.New(fiber.Config{
-		ErrorHandler: answerError, BodyLimit: office.MaxBody,
+		ErrorHandler: answerError, BodyLimit: office.MaxBody, ReadTimeout: 10 * time.Second,
 		ReadBufferSize: 64 << 10, // 4 kB, the default, is short for 200 uids in a query
 	})
 	f.Use(recover.New(), helmet.New(helmet.Config{ContentSecurityPolicy: office.ContentSecurityPolicy}))
@@ -183,7 +183,7 @@ func answerError(c fiber.Ctx, err error) error {
 		err = office.Refusal(own.Code)
 	}
 	told := office.AsError(err)
-	return answer(c, told.Status, told, "error.html", office.Page{Message: told.Message})
+	return answer(c, told.Status, told, "error.html", office.Page{Message: told.Message, Text: c.FormValue("body")})
 }
 
 // answer answers a program in JSON, and a browser with a page.

@@ -187,7 +187,7 @@ func answerErrors(c *gin.Context) {
 		return
 	}
 	err := office.AsError(c.Errors.Last().Err)
-	answer(c, err.Status, err, "error.html", office.Page{Account: accountOf(c), Message: err.Message})
+	answer(c, err.Status, err, "error.html", office.Page{Account: accountOf(c), Message: err.Message, Text: c.PostForm("body")})
 }
 
 // answer answers a program in JSON, and a browser with a page.

@@ -36,7 +36,7 @@ func newServer(app *office.App) (office.Server, error) {
 		},
 		TakeOver: func(r *http.Request, _ core.User, _ core.Status) bool { return accountOf(r).Admin },
 		Error: func(r *http.Request, refusal *rest.Response) {
-			office.Rewrite(refusal, r.URL.Path, accountOf(r))
+			office.Rewrite(refusal, r.URL.Path, accountOf(r), r.PostFormValue("body"))
 		},
 	})
 	if err != nil {
@@ -169,7 +169,8 @@ type handler func(w http.ResponseWriter, r *http.Request) error
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h(w, r); err != nil {
 		told := office.AsError(err)
-		answer(w, r, told.Status, told, "error.html", office.Page{Account: accountOf(r), Message: told.Message})
+		page := office.Page{Account: accountOf(r), Message: told.Message, Text: r.PostFormValue("body")}
+		answer(w, r, told.Status, told, "error.html", page)
 	}
 }
 

@@ -124,7 +124,7 @@ func serve(ctx context.Context, server Server, listener net.Listener, locker *co
 	last, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
 	if err := server.Shutdown(last); err != nil {
-		slog.Warn("requests were still under way at the end", "error", err)
+		slog.Warn("connections were still open at the end", "error", err)
 	}
 	return nil
 }

@@ -25,6 +25,7 @@ type Page struct {
 	// CSRF is a token for the forms, if the framework's protection has one.
 	CSRF    string
 	Message string
+	Text    string // that was not saved
 	Draft   Draft
 	Drafts  []Draft
 }
@@ -44,13 +45,13 @@ func Render(name string, page Page) []byte {
 	return b.Bytes()
 }
 
-// Rewrite makes a page of what a guard answers to a form. It is for editlock's Error hook.
-func Rewrite(refusal *rest.Response, path string, account Account) {
+// Rewrite makes a page of what a guard answers to a form with a text. It is for editlock's Error hook.
+func Rewrite(refusal *rest.Response, path string, account Account, text string) {
 	if IsAPI(path) {
 		return // the JSON of editlock's contract
 	}
 	refusal.Header = append(refusal.Header, rest.Field{Name: "Content-Type", Value: "text/html; charset=utf-8"})
-	refusal.Body = Render("error.html", Page{Account: account, Message: words(refusal.Status)})
+	refusal.Body = Render("error.html", Page{Account: account, Message: words(refusal.Status), Text: text})
 }
 
 // ReadSave reads what a net/http request saves: the text from a form or from JSON, and the revision that it changes.

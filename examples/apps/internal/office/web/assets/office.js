@@ -55,19 +55,21 @@ function edit() {
   editButton.onclick = () => lock.acquire();
   takeOver.onclick = () => lock.takeOver();
 
-  // A form cannot send headers: the guard reads the two from the query of a guarded route.
+  // A form cannot send headers: the guard reads Lock-Fence and Lock-Session from the query as lock_fence and lock_session.
   for (const form of [save, publish]) {
     const action = form.getAttribute('action');
     form.addEventListener('submit', () => {
-      const headers = lock.saveHeaders();
-      const query = new URLSearchParams({ lock_fence: headers['Lock-Fence'], lock_session: headers['Lock-Session'] });
-      form.setAttribute('action', `${action}?${query}`);
+      const query = Object.entries(lock.saveHeaders())
+        .map(([name, value]) => `${name.toLowerCase().replace('-', '_')}=${encodeURIComponent(value)}`);
+      form.setAttribute('action', `${action}?${query.join('&')}`);
     });
   }
 
   render();
-  if (location.hash === '#edit') lock.acquire(); // back from a save: go on
-  else lock.watch();
+  if (location.hash === '#edit') { // after a save: go on
+    history.replaceState(null, '', location.pathname);
+    lock.acquire();
+  } else lock.watch();
 }
 
 function words({ state, holder, reason, online }) {
