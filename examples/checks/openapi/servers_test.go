@@ -41,38 +41,39 @@ var examples = func() []string {
 	return all
 }()
 
-// binaries is where the examples are built, at most once; TestMain removes it.
-var binaries = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "editlock-openapi")
-	if err != nil {
-		return "", err
-	}
-	for _, name := range examples {
-		build := exec.Command("go", "build", "-o", filepath.Join(dir, name), ".")
-		build.Dir = filepath.Join("../..", name)
-		if out, err := build.CombinedOutput(); err != nil {
-			return dir, fmt.Errorf("go build %s: %w\n%s", name, err, out)
-		}
-	}
-	return dir, nil
-})
+// binaries is where the examples are built. TestMain makes and removes it.
+var binaries string
 
 func TestMain(m *testing.M) {
-	code := m.Run()
-	if dir, _ := binaries(); dir != "" {
-		_ = os.RemoveAll(dir)
+	var err error
+	if binaries, err = os.MkdirTemp("", "editlock-openapi"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
+	code := m.Run()
+	_ = os.RemoveAll(binaries)
 	os.Exit(code)
 }
+
+// build builds the examples, when a test first needs one.
+var build = sync.OnceValue(func() error {
+	for _, name := range examples {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(binaries, name), ".")
+		cmd.Dir = filepath.Join("../..", name)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("go build %s: %w\n%s", name, err, out)
+		}
+	}
+	return nil
+})
 
 // start runs an example with a Redis of its own, and returns its URL. It ends with t.
 func start(t *testing.T, name string) string {
 	t.Helper()
-	dir, err := binaries()
-	if err != nil {
+	if err := build(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(filepath.Join(dir, name))
+	cmd := exec.Command(filepath.Join(binaries, name))
 	cmd.Env = []string{"ADDR=127.0.0.1:0", "TMPDIR=" + t.TempDir()}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
