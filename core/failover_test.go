@@ -66,6 +66,7 @@ func startTraffic(t *testing.T, locker *core.Locker, uids ...string) *traffic {
 }
 
 func (tr *traffic) run(ctx context.Context, t *testing.T, d *document) {
+	t.Helper()
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()
 	users := []core.User{ann, bob}
@@ -95,6 +96,7 @@ func (d *document) granted(user core.User, lock *core.Lock) {
 
 // told notes a failure. Nothing but "not known" may surface, and "not yours" where a failover lost a write.
 func (d *document) told(ctx context.Context, t *testing.T, err error) {
+	t.Helper()
 	switch {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, core.ErrUnavailable):
@@ -430,6 +432,7 @@ func startCrowd(t *testing.T, locker *core.Locker, uids []string) *crowd {
 }
 
 func (c *crowd) call(ctx context.Context, t *testing.T, uid string, mutex *core.Mutex, user core.User) error {
+	t.Helper()
 	lock, err := mutex.Acquire(ctx)
 	var locked *core.ResourceLocked
 	switch {

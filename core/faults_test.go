@@ -87,7 +87,7 @@ func (s *site) await(t *testing.T, fits func(string, error) bool, args ...any) {
 	within(t, 20*time.Second, fmt.Sprint(args...), func() error {
 		text, err := s.admin.Do(t.Context(), args...).Text()
 		if !fits(text, err) {
-			return fmt.Errorf("%q, %v", text, err)
+			return fmt.Errorf("%q, %w", text, err)
 		}
 		return nil
 	})

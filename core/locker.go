@@ -170,7 +170,7 @@ func (l *Locker) Statuses(ctx context.Context, uids ...string) ([]Status, error)
 	}
 	statuses := make([]Status, len(uids))
 	for i, state := range states {
-		statuses[i] = newStatus(uids[i], state)
+		statuses[i] = newStatus(uids[i], state) //nolint:gosec // look returns one state for each key
 	}
 	return statuses, nil
 }

@@ -90,7 +90,7 @@ func (f *fixture) holds(t *testing.T, uid string) string {
 	t.Helper()
 	ctx, key := t.Context(), lockKey(uid)
 	kind := f.client.Type(ctx, key).Val()
-	value := ""
+	var value string
 	switch kind {
 	case "list":
 		value = fmt.Sprint(f.client.LRange(ctx, key, 0, -1).Val())

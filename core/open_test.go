@@ -175,7 +175,7 @@ func TestOpenTellsARedisThatIsNotReadyFromOneThatRefuses(t *testing.T) {
 			t.Setenv(core.EnvDB, "")
 			t.Setenv(core.EnvURL, "redis://"+refuser(t, refusal))
 			_, err := core.Open(t.Context())
-			if !errors.Is(err, want) || errors.Is(err, core.ErrInvalid) != (want == core.ErrInvalid) {
+			if !errors.Is(err, want) || errors.Is(err, core.ErrInvalid) != errors.Is(want, core.ErrInvalid) {
 				t.Errorf("got %v, want %v", err, want)
 			}
 		})

@@ -161,6 +161,7 @@ func TestPanicOfAHookInALookOfTheHubIsToldAndGoesBy(t *testing.T) {
 }
 
 func TestPanicOfADialHookInTheSubscriptionGoesBy(t *testing.T) {
+	t.Parallel()
 	for name, first := range map[string]bool{"when it connects": true, "when it connects again": false} {
 		t.Run(name, func(t *testing.T) {
 			onPanicking(t, false, func(t *testing.T, server *redistest.Server, l *core.Locker, hook *panicHook) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,6 +49,7 @@ func (f *fixture) change(t *testing.T, change func(fields map[string]any)) {
 }
 
 func add(t *testing.T, to map[string]any) {
+	t.Helper()
 	for name, value := range parsed(t, unknown) {
 		to[name] = value
 	}
@@ -55,6 +57,7 @@ func add(t *testing.T, to map[string]any) {
 
 // lacks reports the unknown fields that are not as they were.
 func lacks(t *testing.T, fields map[string]any) (missing []string) {
+	t.Helper()
 	for name, value := range parsed(t, unknown) {
 		if !reflect.DeepEqual(fields[name], value) {
 			missing = append(missing, fmt.Sprintf("%s is %v, want %v", name, fields[name], value))
@@ -183,7 +186,7 @@ func TestOfTooManyEndedSessionsTheUserWithMostForgetsTheOldest(t *testing.T) {
 		release(t, f.Mutex("d", time.Minute, core.User{ID: core.ID(user)}).WithSession(fmt.Sprint("s", i)))
 		after := list()
 		added := ended{float64(user), fmt.Sprint("s", i)}
-		all := append(before, added)
+		all := append(slices.Clone(before), added)
 		if len(before) < 64 {
 			if !reflect.DeepEqual(after, all) {
 				t.Fatalf("after %v: %v, want %v", added, after, all)

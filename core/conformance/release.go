@@ -231,7 +231,7 @@ func releasesBeforeHTTP2Answers(b *trial) {
 	for _, code := range flushedAnswers {
 		uid := "draft-" + code
 		h := hold{uid: uid, fence: uid, sessions: 1}
-		post(s.lock(uid), session("old")).Body.Close()
+		read(post(s.lock(uid), session("old")))
 		published := post(publish(s, uid), "X-Answer: flush "+code)
 		_, want, _ := strings.Cut(granted(h), "\n\n")
 		if err := b.match(want, read(post(s.lock(uid), session("new")))); err != nil {

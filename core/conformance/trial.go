@@ -543,7 +543,7 @@ func (a *answer) over() {
 }
 
 // passed demands that the handler answered 200 with that report. The headers are the application's own.
-func (a *answer) passed(report string) *answer {
+func (a *answer) passed(report string) {
 	a.s.b.Helper()
 	a.answered(http.StatusOK)
 	if a.request.method != http.MethodHead {
@@ -551,7 +551,6 @@ func (a *answer) passed(report string) *answer {
 			a.s.b.Fatalf("%v: %v", a.request, err)
 		}
 	}
-	return a
 }
 
 // answered demands the status alone.

@@ -59,7 +59,9 @@ func TestTwoAdaptersShareTheLock(t *testing.T) {
 		if err := f.Shutdown(); err != nil {
 			t.Errorf("shut down: %v", err)
 		}
-		<-done
+		if err := <-done; err != nil {
+			t.Errorf("serve: %v", err)
+		}
 	})
 	onFiber := "http://" + listener.Addr().String()
 

@@ -28,6 +28,7 @@ type conn struct {
 }
 
 func dial(t testing.TB, addr string) *conn {
+	t.Helper()
 	c := &conn{t: t, addr: addr}
 	t.Cleanup(c.finish)
 	return c

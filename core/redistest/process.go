@@ -21,7 +21,7 @@ type process struct {
 // an error as well, for its log; it has ended then.
 func spawn(path string, args []string, ready string) (*process, error) {
 	p := &process{
-		cmd:    exec.Command(path, args...),
+		cmd:    exec.Command(path, args...), //nolint:noctx // kill ends it
 		log:    &processLog{awaited: []byte(ready), seen: make(chan struct{})},
 		exited: make(chan struct{}),
 	}

@@ -80,6 +80,7 @@ const (
 )
 
 func redisArgs(t testing.TB, port int, extra ...string) []string {
+	t.Helper()
 	return append([]string{
 		"--port", strconv.Itoa(port),
 		"--bind", "127.0.0.1",

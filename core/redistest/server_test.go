@@ -198,7 +198,7 @@ func TestAServerDiesWithAKilledTestBinary(t *testing.T) {
 		if err == nil {
 			_ = conn.Close()
 		}
-		return fmt.Errorf("it still listens (%v)", err)
+		return fmt.Errorf("it still listens (%w)", err)
 	})
 }
 

@@ -224,8 +224,9 @@ func (g *Guard[C]) refusal(c C, user core.User, err error) *Response {
 	}
 	refusal := g.api.failure(c, user, checked.Err)
 	if g.options.UIDs != nil && refusal.Status == http.StatusLocked {
-		body := append(refusal.Body[:len(refusal.Body)-1], `,"uid":`...)
-		refusal.Body, refusal.Err = append(appendString(body, checked.UID), '}'), err
+		refusal.Body = append(refusal.Body[:len(refusal.Body)-1], `,"uid":`...)
+		refusal.Body = append(appendString(refusal.Body, checked.UID), '}')
+		refusal.Err = err
 	}
 	return refusal
 }

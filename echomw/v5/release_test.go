@@ -187,6 +187,7 @@ func okForErrors(c *echo.Context, _ error) {
 
 // sameWriters wants the context's writers back as they were, and closes done.
 func sameWriters(t *testing.T, done chan<- struct{}) echo.MiddlewareFunc {
+	t.Helper()
 	return func(next echo.HandlerFunc) echo.HandlerFunc {
 		return func(c *echo.Context) error {
 			response, lowest := c.Response(), below(c)

@@ -35,7 +35,7 @@ func TestOpenAndRefuse(t *testing.T) {
 		one.until("the save", func(v view) bool { return v.State == "held" && !v.Unsaved })
 		mark := two.mark()
 		one.click("release")
-		v = two.after(mark, "the lock to be free", is("free"))
+		two.after(mark, "the lock to be free", is("free"))
 		two.click("edit")
 		two.until("the saved text", func(v view) bool { return typable(v) && v.Text == "Hello" })
 		two.keys(", world")

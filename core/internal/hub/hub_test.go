@@ -191,6 +191,7 @@ func TestAFailureIsNotHiddenByAnotherResource(t *testing.T) {
 
 // What was announced before the subscription stood is lost, so a look that began before says too little.
 func TestALookUnderWayDoesNotPutOffTheLookAfterAReconnect(t *testing.T) {
+	t.Parallel()
 	for name, outcome := range map[string]func([]string) ([]record.State, error){"it succeeds": locked, "it fails": down} {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {

@@ -116,6 +116,7 @@ func newLine(t *testing.T, c client, hidden wire.Client, batching bool) *line {
 
 // newClient returns a client that never dials. Its address needs no look-up, which would leave the bubble.
 func newClient(t *testing.T, obedient bool) *redis.Client {
+	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:0", ContextTimeoutEnabled: obedient, Dialer: noDialer})
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -124,6 +125,7 @@ func newClient(t *testing.T, obedient bool) *redis.Client {
 // newCluster returns a client of a cluster that never dials. One master has the slots of "b" and "c", the other one
 // has that of "a".
 func newCluster(t *testing.T) *redis.ClusterClient {
+	t.Helper()
 	c := redis.NewClusterClient(&redis.ClusterOptions{
 		Dialer: noDialer,
 		ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {

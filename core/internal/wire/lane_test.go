@@ -92,6 +92,7 @@ func TestBesideABatchACallGoesByItselfOnlyWhileFewRoundTripsAreUnderWay(t *testi
 }
 
 func TestBatchWaitsForAReturnOnlyForADelay(t *testing.T) {
+	t.Parallel()
 	// The delay follows the shortest recent round trip, so the cases begin with some round trips.
 	type past struct {
 		pause, trip time.Duration
@@ -382,6 +383,7 @@ func TestUnknownScriptsOfABatchAreSentAsText(t *testing.T) {
 }
 
 func TestBatchWhoseHookFailsIsAnErrorOfItsCalls(t *testing.T) {
+	t.Parallel()
 	refused := errors.New("refused")
 	for name, fail := range map[string]func() error{
 		"refuses": func() error { return refused },

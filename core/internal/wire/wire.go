@@ -7,7 +7,7 @@ package wire
 
 import (
 	"context"
-	"crypto/sha1"
+	"crypto/sha1" //nolint:gosec // Redis names a script by its SHA-1
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -110,7 +110,7 @@ type Script struct {
 
 // NewScript returns a script. repeatable says that running it once more after a lost reply does no harm.
 func NewScript(text string, repeatable bool) *Script {
-	sum := sha1.Sum([]byte(text))
+	sum := sha1.Sum([]byte(text)) //nolint:gosec // as above
 	return &Script{text: text, hash: hex.EncodeToString(sum[:]), repeatable: repeatable}
 }
 
@@ -180,7 +180,7 @@ func (c *Call) answer(cmd *command, now *redis.TimeCmd) {
 	if !c.timed {
 		return
 	}
-	if c.Err == redis.Nil {
+	if errors.Is(c.Err, redis.Nil) { // a hook of the client may have wrapped it
 		c.Value, c.Err = "", nil
 	}
 	c.Time = now.Val()

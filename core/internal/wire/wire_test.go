@@ -419,14 +419,16 @@ func TestReplyOfAScriptThatOnlyBeginsLikeAnUnknownOneIsAnError(t *testing.T) {
 func TestMissingKeyIsNoError(t *testing.T) {
 	onLine(t, func(t *testing.T, l *line) {
 		now := time.Now()
-		l.answer = func(_ context.Context, commands []redis.Cmder) error {
-			commands[0].SetErr(redis.Nil)
-			commands[1].(*redis.TimeCmd).SetVal(now)
-			return redis.Nil
-		}
-		call := read("a")
-		if err := l.do(t.Context(), call); err != nil || call.Value != "" || !call.Time.Equal(now) {
-			t.Errorf("%v: %+v", err, call)
+		for name, missing := range map[string]error{"plain": redis.Nil, "wrapped by a hook": fmt.Errorf("get: %w", redis.Nil)} {
+			l.answer = func(_ context.Context, commands []redis.Cmder) error {
+				commands[0].SetErr(missing)
+				commands[1].(*redis.TimeCmd).SetVal(now)
+				return missing
+			}
+			call := read("a")
+			if err := l.do(t.Context(), call); err != nil || call.Value != "" || !call.Time.Equal(now) {
+				t.Errorf("%s: %v: %+v", name, err, call)
+			}
 		}
 	})
 }

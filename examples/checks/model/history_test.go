@@ -121,6 +121,7 @@ type crowdKey struct{}
 
 // gather lets the crowd begin, and returns what ends it.
 func (s *site) gather(t *testing.T) (disperse func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithValue(t.Context(), crowdKey{}, true))
 	var callers sync.WaitGroup
 	for range crowd {

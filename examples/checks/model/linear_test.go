@@ -215,6 +215,7 @@ func (script script) draw(random *rand.Rand, fence int64) Op {
 
 // fault draws one. It strikes while other clients' operations are under way.
 func (s *site) fault(t *testing.T, random *rand.Rand, healing *sync.WaitGroup) func() {
+	t.Helper()
 	switch n := random.IntN(4); n {
 	case 0:
 		return s.proxy.Reset
@@ -283,12 +284,14 @@ func newSeed() uint64 {
 }
 
 func testLinearizable(t *testing.T, script script) {
+	t.Helper()
 	for _, way := range ways {
 		t.Run(way.name, func(t *testing.T) { testLinearizableBy(t, way, script) })
 	}
 }
 
 func testLinearizableBy(t *testing.T, way way, script script) {
+	t.Helper()
 	s := newSite(t, way)
 	first := newSeed()
 	var sum tally

@@ -253,7 +253,7 @@ var brokenPaths = map[string]func() broken{
 			mu.Lock()
 			defer mu.Unlock()
 			for _, cmd := range commands {
-				if cmd.Name() != "getex" || cmd.Err() != nil && cmd.Err() != redis.Nil {
+				if cmd.Name() != "getex" || cmd.Err() != nil && !errors.Is(cmd.Err(), redis.Nil) {
 					continue
 				}
 				read, key := cmd.(stringReply), cmd.Args()[1].(string)

@@ -105,7 +105,7 @@ func luaStatements(tokens []luaToken) []span {
 			n = len(tokens)
 		}
 		line, rest := tokens[:n], tokens[n:]
-		inList := len(open) > 0 && strings.Contains("({[", open[len(open)-1])
+		inList := len(open) > 0 && strings.Contains("({[", open[len(open)-1]) //nolint:gocritic // the constant is what is searched
 		continues := last.wantsMore() || len(rest) > 0 && (line[n-1].wantsMore() || rest[0].continues())
 		var balanced bool
 		open, balanced = nesting(open, line)

@@ -116,7 +116,7 @@ func main() {
 	}
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
-		os.Exit(1)
+		os.Exit(1) //nolint:gocritic // nothing is left that stop could do
 	}
 }
 

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -113,7 +114,7 @@ func serveHTTP(l net.Listener, handler http.Handler) (stop func() error) {
 		if err := server.Shutdown(context.Background()); err != nil {
 			return err
 		}
-		if err := <-served; err != http.ErrServerClosed {
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 			return err
 		}
 		return nil

@@ -59,6 +59,7 @@ type figures struct {
 }
 
 func soak(t *testing.T, server *redistest.Server, f framework, duration time.Duration) {
+	t.Helper()
 	before := runtime.NumGoroutine()
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr})

@@ -15,6 +15,7 @@ import (
 )
 
 func environment(t *testing.T, addr string) {
+	t.Helper()
 	for name, value := range map[string]string{"ADDR": addr, "LOCK_TTL": "", core.EnvURL: "", core.EnvDB: ""} {
 		t.Setenv(name, value)
 	}
@@ -154,7 +155,7 @@ func TestRunClosesConnections(t *testing.T) {
 		t.Errorf("stopped with %v", err)
 	}
 	_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
-	if _, err := conn.Read(make([]byte, 1)); err != io.EOF {
+	if _, err := conn.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("the connection is still open: %v", err)
 	}
 }
@@ -185,7 +186,7 @@ func TestCloseAll(t *testing.T) {
 	l.closeAll()
 	for i, client := range clients {
 		_ = client.SetReadDeadline(time.Now().Add(10 * time.Second))
-		if _, err := client.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			t.Errorf("connection %d: got %v", i, err)
 		}
 	}

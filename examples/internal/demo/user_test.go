@@ -18,7 +18,7 @@ func TestUser(t *testing.T) {
 		{"string", "u-1", "", core.User{ID: core.ID("u-1"), Name: "u-1"}},
 		{"zero is nobody", "0", "", core.User{}},
 		{"sign is no digit", "-1", "", core.User{ID: core.ID("-1"), Name: "-1"}},
-		{"largest integer", "9007199254740992", "", core.User{ID: core.ID(int64(int64(1 << 53))), Name: "User 9007199254740992"}},
+		{"largest integer", "9007199254740992", "", core.User{ID: core.ID(int64(1 << 53)), Name: "User 9007199254740992"}},
 		{"beyond it", "9007199254740993", "", core.User{ID: core.ID("9007199254740993"), Name: "User 9007199254740993"}},
 		{"beyond 64 bits", "99999999999999999999", "", core.User{ID: core.ID("99999999999999999999"), Name: "User 99999999999999999999"}},
 		{"header goes first", "1", "user_id=2", core.User{ID: core.ID(1), Name: "User 1"}},
