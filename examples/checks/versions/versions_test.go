@@ -1,0 +1,128 @@
+// Package versions compares the versions that papers name with the modules that CI tests.
+package versions
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"golang.org/x/mod/modfile"
+	"golang.org/x/mod/semver"
+)
+
+const root = "../../.."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func goMod(t *testing.T, folder string) *modfile.File {
+	t.Helper()
+	file, err := modfile.Parse(folder, []byte(read(t, filepath.Join(folder, "go.mod"))), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// required returns the version of a module that a go.mod asks for, as 1.2 for v1.2.3.
+func required(t *testing.T, file *modfile.File, path string) string {
+	t.Helper()
+	for _, r := range file.Require {
+		if r.Mod.Path == path {
+			return strings.TrimPrefix(semver.MajorMinor(r.Mod.Version), "v")
+		}
+	}
+	t.Errorf("%s requires no %s", file.Module.Mod.Path, path)
+	return ""
+}
+
+func TestReadmeNamesTheVersionsThatAreRequired(t *testing.T) {
+	t.Parallel()
+	page, main := read(t, "README.md"), goMod(t, ".")
+	engine := "Go " + strings.TrimSuffix(main.Go.Version, ".0") + " or later, go-redis " + required(t, main, "github.com/redis/go-redis/v9") + ", "
+	if !strings.Contains(page, engine) {
+		t.Errorf("README.md does not say %q", engine)
+	}
+	for _, row := range []struct {
+		folder, framework, adapter string
+		major                      bool // the README names only the major
+	}{
+		{".", "github.com/labstack/echo/v4", "echomw", true},
+		{".", "github.com/gin-gonic/gin", "ginmw", false},
+		{".", "github.com/gofiber/fiber/v2", "fibermw", true},
+		{"echomw/v5", "github.com/labstack/echo/v5", "echomw/v5", true},
+		{"fibermw/v3", "github.com/gofiber/fiber/v3", "fibermw/v3", true},
+	} {
+		name := strings.Split(row.framework, "/")[2]
+		version := " " + required(t, goMod(t, row.folder), row.framework)
+		if row.major {
+			major, _, _ := strings.Cut(version, ".")
+			version = " v" + strings.TrimSpace(major)
+		}
+		if line := "| " + name + version + " | `github.com/editlock/editlock/" + row.adapter + "` |"; !strings.Contains(page, line) {
+			t.Errorf("README.md has no row %q", line)
+		}
+	}
+}
+
+func TestAllModulesAskForTheSameGoAndGoRedis(t *testing.T) {
+	t.Parallel()
+	main := goMod(t, ".")
+	for _, folder := range modules(t) {
+		file := goMod(t, folder)
+		if file.Go.Version != main.Go.Version {
+			t.Errorf("%s asks for go %s, the main module for %s", folder, file.Go.Version, main.Go.Version)
+		}
+		for _, r := range file.Require {
+			if r.Mod.Path == "github.com/redis/go-redis/v9" && semver.MajorMinor(r.Mod.Version) != "v"+required(t, main, r.Mod.Path) {
+				t.Errorf("%s asks for go-redis %s", folder, r.Mod.Version)
+			}
+		}
+	}
+}
+
+func TestDependabotLooksAtAllModules(t *testing.T) {
+	t.Parallel()
+	var watched []string
+	for _, found := range regexp.MustCompile(`(?m)^      - /(\S*)$`).FindAllStringSubmatch(read(t, ".github/dependabot.yml"), -1) {
+		folder := found[1]
+		if folder == "" {
+			folder = "."
+		}
+		watched = append(watched, folder)
+	}
+	slices.Sort(watched)
+	if all := modules(t); !slices.Equal(watched, all) {
+		t.Errorf("Dependabot looks at %v, and there are %v", watched, all)
+	}
+}
+
+// modules returns the folders of all modules.
+func modules(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"go.mod", "*/go.mod", "*/*/go.mod"} {
+		found, err := filepath.Glob(filepath.Join(root, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range found {
+			folder, err := filepath.Rel(root, filepath.Dir(file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, folder)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
