@@ -189,7 +189,7 @@ func (p *process) exec(statement string) {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = db.Close() }()
-	result, err := db.Exec(statement)
+	result, err := db.ExecContext(p.t.Context(), statement)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -367,6 +367,7 @@ func TestOffice(t *testing.T) {
 }
 
 func walk(t *testing.T, p *process) {
+	t.Helper()
 	nobody(p)
 	ann, ben, mia := p.logIn("ann"), p.logIn("ben"), p.logIn("mia")
 	locked(ann, ben)
@@ -606,6 +607,7 @@ func (p *process) awaitSubscription() {
 
 // One command, without any set-up.
 func TestWithoutSetUp(t *testing.T) {
+	t.Parallel()
 	for _, name := range applications {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -625,6 +627,7 @@ func TestWithoutSetUp(t *testing.T) {
 
 // A request that waits for a change of hands does not hold up the end, and is answered.
 func TestEndWhileARequestWaits(t *testing.T) {
+	t.Parallel()
 	for _, name := range applications {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -644,8 +647,9 @@ func TestEndWhileARequestWaits(t *testing.T) {
 
 // What a fault at start says, in one line.
 func TestFaultsAtStart(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct{ env, want string }{
-		{"DATABASE_URL=mysql://127.0.0.1/office", "DATABASE_URL begins with neither postgres:// nor file:"},
+		{"DATABASE_URL=mysql://127.0.0.1/office", "DATABASE_URL must begin with postgres:// or file: or be unset"},
 		{"DATABASE_URL=postgres://127.0.0.1:1/office?connect_timeout=5", "DATABASE_URL: "},
 		{"REDIS_URL=redis://127.0.0.1:1", "REDIS_URL"},
 		{"ADDR=nowhere", "ADDR: "},

@@ -62,8 +62,8 @@ func newServer(app *office.App) (office.Server, error) {
 		NewClaimsFunc: func(*echo.Context) jwt.Claims { return &claims{} },
 		ErrorHandler:  func(*echo.Context, error) error { return nil }, ContinueOnIgnoredError: true, // nobody is there: routes decide
 	})
-	lock.Register(e, loggedIn) // POST, DELETE, GET ... /api/lock/:uid/, which refuse other sites by themselves
-	site := e.Group("", loggedIn, middleware.CSRFWithConfig(middleware.CSRFConfig{
+	lock.Register(e, loggedIn)                                                     // POST, DELETE, GET ... /api/lock/:uid/, which refuse other sites by themselves
+	site := e.Group("", loggedIn, middleware.CSRFWithConfig(middleware.CSRFConfig{ //nolint:gosec // no token, but where it is
 		TokenLookup: "form:_csrf,header:X-CSRF-Token", CookiePath: "/", CookieHTTPOnly: true, CookieSameSite: http.SameSiteLaxMode}))
 	site.GET("/login", func(c *echo.Context) error { return render(c, http.StatusOK, "login.html", office.Page{}) })
 	site.POST("/login", s.logIn)
@@ -114,7 +114,7 @@ func (s *server) logOut(c *echo.Context) error {
 }
 
 func setToken(c *echo.Context, token string, age int) {
-	c.SetCookie(&http.Cookie{Name: "token", Value: token, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode})
+	c.SetCookie(&http.Cookie{Name: "token", Value: token, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteLaxMode}) //nolint:gosec // behind TLS, set Secure
 }
 
 func (s *server) list(c *echo.Context) error {

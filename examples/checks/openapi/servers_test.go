@@ -34,7 +34,7 @@ const patience = 30 * time.Second
 var examples = func() []string {
 	var all []string
 	for _, name := range []string{"nethttp", "echo", "gin", "fiber", "echov5", "fiberv3"} {
-		if _, err := os.Stat(filepath.Join("../..", name)); err == nil {
+		if _, err := os.Stat(filepath.Join("..", "..", name)); err == nil {
 			all = append(all, name)
 		}
 	}
@@ -59,7 +59,7 @@ func TestMain(m *testing.M) {
 var build = sync.OnceValue(func() error {
 	for _, name := range examples {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(binaries, name), ".")
-		cmd.Dir = filepath.Join("../..", name)
+		cmd.Dir = filepath.Join("..", "..", name)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("go build %s: %w\n%s", name, err, out)
 		}

@@ -57,7 +57,7 @@ func readme(t *testing.T) []block {
 		t.Fatal(err)
 	}
 	var blocks []block
-	for _, found := range regexp.MustCompile("(?ms)^```(\\w*) ?(\\w*)\n(.*?)^```$").FindAllStringSubmatch(string(page), -1) {
+	for _, found := range regexp.MustCompile("(?s)\n```(\\w*) ?(\\w*)\n(.*?\n)```\n").FindAllStringSubmatch(string(page), -1) {
 		blocks = append(blocks, block{found[1], found[2], found[3]})
 	}
 	return blocks

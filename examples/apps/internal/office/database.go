@@ -91,7 +91,7 @@ func openDatabase(ctx context.Context, url string) (*database, error) {
 		db.name = "PostgreSQL"
 		db.DB, err = sql.Open("pgx", url)
 	default:
-		err = errors.New("DATABASE_URL begins with neither postgres:// nor file:")
+		err = errors.New("DATABASE_URL must begin with postgres:// or file: or be unset")
 	}
 	if err != nil {
 		return nil, errors.Join(err, remove())

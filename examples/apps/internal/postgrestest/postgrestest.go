@@ -5,6 +5,7 @@ package postgrestest
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"database/sql"
 	"fmt"
 	"net/url"
@@ -73,7 +74,7 @@ func (s *Server) exec(t *testing.T, statement string) {
 		t.Fatalf("postgrestest: %v", err)
 	}
 	defer func() { _ = db.Close() }()
-	if _, err := db.Exec(statement); err != nil { // not with the test's context, which has ended in a Cleanup
+	if _, err := db.ExecContext(context.Background(), statement); err != nil { // not with the test's context, which has ended in a Cleanup
 		t.Errorf("postgrestest: %s: %v", statement, err)
 	}
 }
@@ -82,7 +83,7 @@ func (s *Server) exec(t *testing.T, statement string) {
 // root's, whose parent nobody else may enter.
 func workDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "pg")
+	dir, err := os.MkdirTemp("", "pg") //nolint:usetesting // as the comment of the function says
 	if err != nil {
 		t.Fatal(err)
 	}
