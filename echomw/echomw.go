@@ -56,7 +56,7 @@ type GuardConfig struct {
 	// Optional. Default value Config.TTL.
 	TTL time.Duration
 
-	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it, a redirect too.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default value false.
 	ReleaseOnSuccess bool

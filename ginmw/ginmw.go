@@ -50,7 +50,7 @@ type GuardConfig struct {
 	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier.
 	// Optional. Default: Config.TTL.
 	TTL time.Duration
-	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it, a redirect too.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock.
 	// Optional. Default: false.
 	ReleaseOnSuccess bool

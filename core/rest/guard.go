@@ -20,7 +20,7 @@ type GuardOptions[C any] struct {
 	UIDs func(C) ([]string, error)
 	// TTL is how long the lock lasts after a renewal by this guard. It never ends a hold earlier. Default: Config.TTL.
 	TTL time.Duration
-	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out. Any other status keeps it.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out. Any other status keeps it, a redirect too.
 	ReleaseOnSuccess bool
 	// AcquireIfFree acquires the lock if nobody holds it, for clients that never send a POST to the lock
 	// routes. If the request has a Lock-Fence, nobody else may have held the lock since that hold.

@@ -23,8 +23,9 @@ type Response struct {
 	// Err is the reason of a refusal: one of core's errors, an error of a hook, or nil. The caller must not
 	// see it.
 	Err error
+	// Message is the message in the body of a refusal. It is empty where the body is a status (409).
+	Message string
 
-	message      string // of a refusal, for its caller
 	forFramework bool
 }
 
@@ -43,10 +44,10 @@ type Refusal struct{ response *Response }
 
 // Error returns the message of the contract's body.
 func (e Refusal) Error() string {
-	if e.response.message == "" {
+	if e.response.Message == "" {
 		return http.StatusText(e.response.Status)
 	}
-	return e.response.message
+	return e.response.Message
 }
 
 // Unwrap returns Response.Err.
@@ -98,7 +99,7 @@ func empty(status int, header ...Field) *Response {
 func refuse(status int, message string, err error, header ...Field) *Response {
 	body := appendString([]byte(`{"message":`), message)
 	r := document(status, append(body, '}'), header...)
-	r.Err, r.message = err, message
+	r.Err, r.Message = err, message
 	return r
 }
 
@@ -122,14 +123,14 @@ func inUse(locked *core.ResourceLocked, holder core.UserID) *Response {
 		Field{"Retry-After", strconv.FormatInt(ceil(locked.ExpiresIn, time.Second), 10)},
 		expiresIn(locked.ExpiresIn),
 		Field{"Lock-Fence", strconv.FormatInt(locked.Fence, 10)})
-	r.Err, r.message = locked, messageInUse
+	r.Err, r.Message = locked, messageInUse
 	return r
 }
 
 // notYours returns the guard's 423 if nobody holds the lock.
 func notYours() *Response {
 	r := document(http.StatusLocked, []byte(`{"message":"`+messageNotYours+`","user_id":null}`))
-	r.Err, r.message = core.ErrNotHeld, messageNotYours
+	r.Err, r.Message = core.ErrNotHeld, messageNotYours
 	return r
 }
 
@@ -140,7 +141,7 @@ func holdLost(lost *core.HoldLost) *Response {
 		message, fence = messageMoved, strconv.FormatInt(lost.Fence, 10)
 	}
 	r := document(http.StatusPreconditionFailed, []byte(`{"message":"`+message+`","fence":`+fence+`}`))
-	r.Err, r.message = lost, message
+	r.Err, r.Message = lost, message
 	return r
 }
 

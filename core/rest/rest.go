@@ -49,7 +49,8 @@ var ErrNotOneSegment = invalid("uid", "it is not one segment of the path")
 // Config holds the settings of an adapter. C is the framework's request context.
 type Config[C any] struct {
 	// User returns the caller. It reads what the application's own authentication left in the context.
-	// The zero User means that nobody is logged in, and the answer is then 401. Required.
+	// The zero User means that nobody is logged in, and the answer is then 401. It cannot fail: what must be read from
+	// a database for it is read in a middleware, which answers a failure. Required.
 	User func(C) core.User
 
 	// Path is the path of the lock routes, below the router or group on which they are registered. The

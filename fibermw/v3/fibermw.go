@@ -70,7 +70,7 @@ type GuardConfig struct {
 	// Optional. Default: Config.TTL
 	TTL time.Duration
 
-	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it.
+	// ReleaseOnSuccess ends the caller's hold just before a 2xx answer goes out; any other status keeps it, a redirect too.
 	// A handler does its work before it writes its status: afterwards another user may hold the lock. In
 	// fiber that is when the handlers have returned; a body stream writer goes on after it.
 	//

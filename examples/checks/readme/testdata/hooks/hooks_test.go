@@ -56,12 +56,12 @@ func TestEachHookDecides(t *testing.T) {
 		status            int
 		body              string
 	}{
-		{"POST", "draft", "", 401, `{"title":"Unauthorized"}`},
-		{"POST", "secret", "ann", 403, `{"title":"Forbidden"}`},
+		{"POST", "draft", "", 401, `{"title":"Authentication is required"}`},
+		{"POST", "secret", "ann", 403, `{"title":"Not allowed"}`},
 		{"POST", "draft", "ann", 200, ""},
 		{"GET", "draft", "ben", 200, `{"uid":"draft","locked":true,"mine":false,"user_id":"ann","user_name":"ann",`},
 		{"GET", "draft", "eve", 200, `{"uid":"draft","locked":true,"mine":false,"user_id":null,"user_name":null,`},
-		{"POST", "draft", "ben", 423, `{"title":"Locked"}`},
+		{"POST", "draft", "ben", 423, `{"title":"Resource is already in use by another user"}`},
 	} {
 		r := httptest.NewRequest(step.method, "/api/lock/"+step.uid+"/", nil)
 		r.Header.Set("X-User", step.user)
