@@ -74,6 +74,56 @@ func TestReadmeNamesTheVersionsThatAreRequired(t *testing.T) {
 	}
 }
 
+func TestReadmeTableHasEachAdapterAndTheEngineOnce(t *testing.T) {
+	t.Parallel()
+	_, table, _ := strings.Cut(read(t, "README.md"), "| you use | import |")
+	table, _, _ = strings.Cut(table, "\n\n")
+	var got []string
+	for _, row := range regexp.MustCompile("(?m)^\\|.*`github\\.com/editlock/editlock/(.+?)` \\|(.*)$").FindAllStringSubmatch(table, -1) {
+		folder, remark := row[1], row[2]
+		own := slices.Contains(modules(t), folder)
+		if says := strings.Contains(remark, "a module of its own"); says != own {
+			t.Errorf("%s: a module of its own: %v, README.md says %v", folder, own, says)
+		}
+		got = append(got, folder)
+	}
+	slices.Sort(got)
+	if want := append([]string{"core"}, folders(t, "*mw", "*mw/v*")...); !slices.Equal(got, want) {
+		t.Errorf("README.md's table has %v, and there are %v", got, want)
+	}
+}
+
+// The least Redis is the first that the workflow builds, and core.Open names it.
+func TestReadmeNamesTheLeastRedisThatIsTested(t *testing.T) {
+	t.Parallel()
+	found := regexp.MustCompile(`branch: "(.+?)"`).FindStringSubmatch(read(t, ".github/workflows/ci.yml"))
+	if found == nil {
+		t.Fatal("the workflow builds no Redis")
+	}
+	least := "Redis " + found[1] + " or later"
+	for _, file := range []string{"README.md", "core/open.go"} {
+		if !strings.Contains(read(t, file), least) {
+			t.Errorf("%s does not say %q", file, least)
+		}
+	}
+}
+
+// Modules that users import are tagged together, so each requires the same version of the main one.
+func TestNestedAdaptersRequireOneVersionOfTheMainModule(t *testing.T) {
+	t.Parallel()
+	versions := make(map[string][]string)
+	for _, folder := range folders(t, "*mw/v*") {
+		for _, r := range goMod(t, folder).Require {
+			if r.Mod.Path == goMod(t, ".").Module.Mod.Path {
+				versions[r.Mod.Version] = append(versions[r.Mod.Version], folder)
+			}
+		}
+	}
+	if len(versions) != 1 {
+		t.Errorf("the main module is required in these versions: %v", versions)
+	}
+}
+
 func TestAllModulesAskForTheSameGoAndGoRedis(t *testing.T) {
 	t.Parallel()
 	main := goMod(t, ".")
@@ -110,17 +160,28 @@ func TestDependabotLooksAtAllModules(t *testing.T) {
 func modules(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"go.mod", "*/go.mod", "*/*/go.mod"} {
+	for _, file := range folders(t, "go.mod", "*/go.mod", "*/*/go.mod") {
+		all = append(all, filepath.Dir(file))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// folders returns what fits one of the patterns, as paths from the top.
+func folders(t *testing.T, patterns ...string) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(root, pattern))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, file := range found {
-			folder, err := filepath.Rel(root, filepath.Dir(file))
+		for _, path := range found {
+			name, err := filepath.Rel(root, path)
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, folder)
+			all = append(all, name)
 		}
 	}
 	slices.Sort(all)
