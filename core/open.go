@@ -17,7 +17,7 @@ import (
 	"github.com/editlock/editlock/core/internal/wire"
 )
 
-// The variables that Open reads (README.md, Configuration).
+// The variables that Open reads (README.md, Redis).
 const (
 	EnvURL = "REDIS_URL"
 	EnvDB  = "REDIS_DB_MUTEX"

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"database/sql/driver"
 	"encoding/json"
 	"reflect"
 	"strconv"
@@ -45,6 +46,22 @@ func (id UserID) IsZero() bool { return id.text == "" }
 
 // IsInteger reports whether the id is an integer.
 func (id UserID) IsInteger() bool { return id.text != "" && id.text[0] != '"' }
+
+// Value returns an int64, a string, or nil for nobody: a query of database/sql takes a UserID as an argument.
+func (id UserID) Value() (driver.Value, error) {
+	switch {
+	case id.IsZero():
+		return nil, nil
+	case id.IsInteger():
+		n, err := strconv.ParseInt(id.text, 10, 64)
+		if err != nil {
+			return nil, invalid("user", "%v", err)
+		}
+		return n, nil
+	default:
+		return id.String(), nil
+	}
+}
 
 // String returns the id as text, in which 1 and "1" look alike. Nobody is the empty string.
 func (id UserID) String() string {

@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"math"
@@ -175,5 +176,19 @@ func TestOptionsAreTakenUpToTheirLimits(t *testing.T) {
 		if _, err := core.New(client, options); !errors.Is(err, core.ErrInvalid) {
 			t.Errorf("%+v: %v", options, err)
 		}
+	}
+}
+
+func TestIDIsAnArgumentOfAQuery(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[core.UserID]driver.Value{
+		core.ID(7): int64(7), core.ID(`a"b`): `a"b`, core.ID("7"): "7", {}: nil,
+	} {
+		if got, err := id.Value(); got != want || err != nil {
+			t.Errorf("%v: %#v, %v", id, got, err)
+		}
+	}
+	if got, err := core.ID(uint64(math.MaxUint64)).Value(); !errors.Is(err, core.ErrInvalid) {
+		t.Errorf("beyond an int64: %v, %v", got, err)
 	}
 }

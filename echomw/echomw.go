@@ -4,7 +4,8 @@
 //	lock.Register(e) // POST, DELETE, GET ... /api/lock/:uid/
 //	e.PUT("/drafts/:uid", save, lock.Guard("uid"))
 //
-// In the handler, [Lock] returns the lock with which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass. Code below the handler finds it in
+// c.Request().Context(), by [core.FromContext].
 package echomw
 
 import (
@@ -142,6 +143,8 @@ func (l *EditLock) serve(route rest.Route) echo.HandlerFunc {
 // Guard returns the middleware for a route that edits a resource. The path parameter param is the resource's
 // uid. Add the middleware to the route itself: in Use, or on a group, it would answer 500 to an edit of any path that
 // has no such parameter.
+//
+// With UID or UIDs in the config, param is not read. Guard panics if the config is not valid.
 func (l *EditLock) Guard(param string, config ...GuardConfig) echo.MiddlewareFunc {
 	var cfg GuardConfig
 	if len(config) > 0 {

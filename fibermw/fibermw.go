@@ -4,7 +4,8 @@
 //	lock.Register(app) // POST, DELETE, GET ... /api/lock/:uid/
 //	app.Put("/drafts/:uid", lock.Guard("uid"), save)
 //
-// In the handler, [Lock] returns the lock with which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass. Code below the handler finds it in
+// c.UserContext(), by [core.FromContext].
 //
 // fiber does not cancel a request's context when the client goes away. A call to Redis then goes on until the
 // engine's own time limit.
@@ -166,6 +167,8 @@ func (l *EditLock) serve(route rest.Route) fiber.Handler {
 
 // Guard returns the handler that must stand before a handler that edits a resource. The path parameter param
 // is the resource's uid. Add the guard to the route itself: in Use there are no path parameters.
+//
+// With UID or UIDs in the config, param is not read. Guard panics if the config is not valid.
 func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 	var cfg GuardConfig
 	if len(config) > 0 {

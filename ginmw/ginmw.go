@@ -4,7 +4,8 @@
 //	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
 //	router.PUT("/drafts/:uid", lock.Guard("uid"), save)
 //
-// In the handler, [Lock] returns the lock with which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass. Code below the handler finds it in
+// c.Request.Context(), by [core.FromContext].
 package ginmw
 
 import (
@@ -122,6 +123,8 @@ func (l *EditLock) serve(route rest.Route) gin.HandlerFunc {
 
 // Guard returns the handler that must stand before a handler that edits a resource. The path parameter param
 // is the resource's uid.
+//
+// With UID or UIDs in the config, param is not read. Guard panics if the config is not valid.
 func (l *EditLock) Guard(param string, config ...GuardConfig) gin.HandlerFunc {
 	var cfg GuardConfig
 	if len(config) > 0 {

@@ -33,11 +33,11 @@ func Example() {
 		}
 		return core.User{ID: core.ID(id)}
 	}
-	save := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	save := func(w http.ResponseWriter, r *http.Request) {
 		if _, held := nethttpmw.Lock(r); held {
 			w.WriteHeader(http.StatusNoContent)
 		}
-	})
+	}
 
 	mux := http.NewServeMux()
 	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: currentUser})
@@ -45,7 +45,7 @@ func Example() {
 		panic(err)
 	}
 	lock.Register(mux) // POST, DELETE, GET ... /api/lock/{uid}/
-	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid")(save))
+	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid")(http.HandlerFunc(save)))
 
 	for _, step := range []struct{ method, path, user string }{
 		{"PUT", "/drafts/draft-7", "1"},

@@ -3,9 +3,10 @@
 //
 //	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: currentUser})
 //	lock.Register(mux) // POST, DELETE, GET ... /api/lock/{uid}/
-//	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid")(save))
+//	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid")(http.HandlerFunc(save)))
 //
-// In the handler, [Lock] returns the lock with which the guard let the request pass.
+// In the handler, [Lock] returns the lock with which the guard let the request pass. Code below the handler finds it in
+// r.Context(), by [core.FromContext].
 package nethttpmw
 
 import (
@@ -153,6 +154,8 @@ func (l *EditLock) serve(route rest.Route) http.HandlerFunc {
 
 // Guard returns the middleware for a route that edits a resource. The path parameter param is the resource's
 // uid. The middleware must run after the router has found the route: around one handler, or in chi's With.
+//
+// With UID or UIDs in the config, param is not read. Guard panics if the config is not valid.
 func (l *EditLock) Guard(param string, config ...GuardConfig) func(http.Handler) http.Handler {
 	var cfg GuardConfig
 	if len(config) > 0 {

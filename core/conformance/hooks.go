@@ -3,6 +3,7 @@ package conformance
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/editlock/editlock/core"
@@ -15,7 +16,7 @@ var hookCases = group{"hooks", []testCase{
 	{"Error rewrites a refusal", everywhere, rewriteRefusal},
 	{"FrameworkErrors hands a refusal to the framework", everywhere, frameworkErrors},
 	{"Tenant keeps the locks of one uid apart", everywhere, tenants},
-	{"a tenant that is not valid is a set-up fault", everywhere, badTenants},
+	{"a tenant that is not valid is refused", everywhere, badTenants},
 }}
 
 func authorize(b *trial) {
@@ -55,11 +56,22 @@ func authorize(b *trial) {
 
 func reveal(b *trial) {
 	var shown []core.Status
+	var named []core.User // in the errors of refusals
 	s := b.serve(func(app *App) {
 		app.TakeOver = everyoneMay
 		app.Reveal = func(user core.User, held core.Status) bool {
 			shown = append(shown, held)
 			return isUser(user, "3")
+		}
+		app.Error = func(r *rest.Response) { // an application may well show whom an error names
+			var locked *core.ResourceLocked
+			var conflict *core.TakeoverConflict
+			switch {
+			case errors.As(r.Err, &locked):
+				named = append(named, locked.User)
+			case errors.As(r.Err, &conflict):
+				named = append(named, conflict.User)
+			}
 		}
 	})
 	ann, bob, cat := s.as("1", "Ann"), s.as("2"), s.as("3")
@@ -74,6 +86,10 @@ func reveal(b *trial) {
 	bob.do("PUT", s.base()+"/drafts/draft").want(inUse(hidden))
 	bob.do("PUT", s.base()+"/auto/draft").want(inUse(hidden))
 	bob.do("POST", s.base()+"/drafts/draft/publish").want(inUse(hidden))
+	bob.do("PUT", s.base()+"/several", resources("draft")).want(strings.TrimSuffix(inUse(hidden), "}") + `,"uid":"draft"}`)
+	if len(named) != 7 || slices.ContainsFunc(named, func(u core.User) bool { return u != core.User{} }) {
+		b.Fatalf("the errors of the refusals name %+v", named)
+	}
 	// Who may see, sees; and so does the holder.
 	shownTo := hold{name: `"Ann"`, sessions: 1, canTakeOver: true}
 	cat.do("POST", at).want(inUse(shownTo))
@@ -235,11 +251,11 @@ func tenants(b *trial) {
 func badTenants(b *trial) {
 	s := b.serve(func(app *App) { app.Tenant = func(header Header) string { return header("X-Tenant") } })
 	ann := s.as("1")
-	refused := refusal(http.StatusInternalServerError, "The request's tenant is not valid")
-	for _, bad := range []string{"", "\xff", strings.Repeat("a", 256)} {
-		ann.do("POST", s.lock("draft"), tenant(bad)).want(refused)
-		ann.do("GET", s.bulk("uid=draft"), tenant(bad)).want(refused)
-		ann.do("PUT", s.base()+"/drafts/draft", tenant(bad)).want(refused)
+	refused := bad("Tenant is not valid")
+	for _, name := range []string{"", "\xff", strings.Repeat("a", 256)} {
+		ann.do("POST", s.lock("draft"), tenant(name)).want(refused)
+		ann.do("GET", s.bulk("uid=draft"), tenant(name)).want(refused)
+		ann.do("PUT", s.base()+"/drafts/draft", tenant(name)).want(refused)
 	}
 	s.ranTimes(0)
 	s.anonymous().do("POST", s.lock("draft"), tenant("")).want(nobody)

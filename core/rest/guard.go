@@ -226,7 +226,7 @@ func (g *Guard[C]) refusal(c C, user core.User, err error) *Response {
 	if g.options.UIDs != nil && refusal.Status == http.StatusLocked {
 		refusal.Body = append(refusal.Body[:len(refusal.Body)-1], `,"uid":`...)
 		refusal.Body = append(appendString(refusal.Body, checked.UID), '}')
-		refusal.Err = err
+		refusal.Err = &core.CheckError{UID: checked.UID, Err: refusal.Err}
 	}
 	return refusal
 }

@@ -17,11 +17,12 @@ type Field struct{ Name, Value string }
 // Response is an answer. An adapter writes it as it is.
 type Response struct {
 	Status int
+	// Header are the headers. Of several with one name the last one counts.
 	Header []Field
 	// Body is one JSON document without a trailing newline, or empty.
 	Body []byte
-	// Err is the reason of a refusal: one of core's errors, an error of a hook, or nil. The caller must not
-	// see it.
+	// Err is the reason of a refusal: one of core's errors, without a holder whom Reveal hides, an error of a hook, or
+	// nil. The caller must not see its text.
 	Err error
 	// Message is the message in the body of a refusal. It is empty where the body is a status (409).
 	Message string
@@ -117,8 +118,8 @@ const (
 
 // inUse returns the 423 of POST and of the guard if another user holds the lock. A zero holder is hidden from
 // the caller, and null in the body.
-func inUse(locked *core.ResourceLocked, holder core.UserID) *Response {
-	body := append(appendID([]byte(`{"message":"`+messageInUse+`","user_id":`), holder), '}')
+func inUse(locked *core.ResourceLocked) *Response {
+	body := append(appendID([]byte(`{"message":"`+messageInUse+`","user_id":`), locked.User.ID), '}')
 	r := document(http.StatusLocked, body,
 		Field{"Retry-After", strconv.FormatInt(ceil(locked.ExpiresIn, time.Second), 10)},
 		expiresIn(locked.ExpiresIn),

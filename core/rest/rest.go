@@ -2,7 +2,7 @@
 // this package as a [Request], and writes the [Response] that it gets back. Every status, header and body is
 // decided here, so all adapters answer with the same bytes.
 //
-// A request takes this way: adapter -> [API.Serve] or [API.Enter] -> core -> Redis, and back. An application
+// A request takes this way: adapter -> [API.Serve] or [Guard.Enter] -> core -> Redis, and back. An application
 // uses an adapter (echomw, ginmw, fibermw, nethttpmw) instead of this package. The adapter's Config is
 // [Config] with the framework's request context as C.
 package rest
@@ -69,7 +69,7 @@ type Config[C any] struct {
 
 	// Tenant returns the namespace of the request's uids, such as the customer's name: the same uid under two
 	// tenants names two resources, in lock routes and guards alike. It is never shown to a client. A name that
-	// Locker.WithTenant does not take is answered with 500. Register demands it on a group whose path has a
+	// Locker.WithTenant does not take is answered with 400. Register demands it on a group whose path has a
 	// parameter, such as "/t/:tenant", where tenants would otherwise share locks. The adapter's UID(c, "tenant") reads
 	// such a parameter, decoded, while a framework's own reader may return it escaped. Optional. Default: all
 	// requests share one namespace.
@@ -182,7 +182,7 @@ func (a *API[C]) resources(c C, r *Request) *Response {
 	}
 	name := a.config.Tenant(c)
 	if err := core.ValidateTenant(name); err != nil {
-		return refuse(http.StatusInternalServerError, "The request's tenant is not valid", err)
+		return refuse(http.StatusBadRequest, "Tenant is not valid", err)
 	}
 	r.locker, r.tenant = a.locker.WithTenant(name), name
 	return nil

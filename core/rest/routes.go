@@ -280,8 +280,7 @@ func soonest(states []core.Status) time.Duration {
 
 // view returns the status as the user may see it.
 func (a *API[C]) view(c C, user core.User, s core.Status) view {
-	v := view{Status: s, mine: s.HeldBy(user.ID)}
-	v.User = a.holder(c, user, s)
+	v := view{Status: a.visible(c, user, s), mine: s.HeldBy(user.ID)}
 	v.canTakeOver = s.Locked && !v.mine && a.config.TakeOver != nil && a.config.TakeOver(c, user, s)
 	return v
 }
@@ -294,19 +293,25 @@ func (a *API[C]) holder(c C, user core.User, s core.Status) core.User {
 	return s.User
 }
 
-// failure returns the answer to an error of package core.
+// visible returns the status without its holder, if the user may not see who it is.
+func (a *API[C]) visible(c C, user core.User, s core.Status) core.Status {
+	s.User = a.holder(c, user, s)
+	return s
+}
+
+// failure returns the answer to an error of package core. Its Err names no holder whom the user may not see.
 func (a *API[C]) failure(c C, user core.User, err error) *Response {
 	var locked *core.ResourceLocked
 	var lost *core.HoldLost
 	var conflict *core.TakeoverConflict
 	switch {
 	case errors.As(err, &locked):
-		return inUse(locked, a.holder(c, user, locked.Status).ID)
+		return inUse(&core.ResourceLocked{Status: a.visible(c, user, locked.Status)})
 	case errors.As(err, &lost):
 		return holdLost(lost)
 	case errors.As(err, &conflict):
 		r := document(http.StatusConflict, a.view(c, user, conflict.Status).append(nil, true))
-		r.Err = err
+		r.Err = &core.TakeoverConflict{Status: a.visible(c, user, conflict.Status)}
 		return r
 	case errors.Is(err, core.ErrNotHeld):
 		return notYours()

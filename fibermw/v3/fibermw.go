@@ -164,6 +164,8 @@ func (l *EditLock) serve(route rest.Route) fiber.Handler {
 
 // Guard returns the handler that must stand before a handler that edits a resource. The path parameter param
 // is the resource's uid. Add the guard to the route itself: in Use there are no path parameters.
+//
+// With UID or UIDs in the config, param is not read. Guard panics if the config is not valid.
 func (l *EditLock) Guard(param string, config ...GuardConfig) fiber.Handler {
 	var cfg GuardConfig
 	if len(config) > 0 {
