@@ -9,24 +9,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
 	"github.com/editlock/editlock/ginmw"
 )
 
 func Example() {
-	// An application opens Redis as REDIS_URL says: core.Open(ctx).
-	redis, err := embedded.Start()
-	if err != nil {
-		panic(err)
-	}
-	defer redis.Close()
-	client := redis.Client(0)
-	defer client.Close()
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		panic(err)
-	}
-	defer locker.Close()
+	locker, closeAll := openExample() // in an application: core.Open and core.New
+	defer closeAll()
 
 	currentUser := func(c *gin.Context) core.User {
 		id, err := strconv.Atoi(c.GetHeader("X-Account"))

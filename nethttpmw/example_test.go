@@ -7,24 +7,12 @@ import (
 	"strconv"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
 	"github.com/editlock/editlock/nethttpmw"
 )
 
 func Example() {
-	// An application opens Redis as REDIS_URL says: core.Open(ctx).
-	redis, err := embedded.Start()
-	if err != nil {
-		panic(err)
-	}
-	defer redis.Close()
-	client := redis.Client(0)
-	defer client.Close()
-	locker, err := core.New(client, core.Options{})
-	if err != nil {
-		panic(err)
-	}
-	defer locker.Close()
+	locker, closeAll := openExample() // in an application: core.Open and core.New
+	defer closeAll()
 
 	currentUser := func(r *http.Request) core.User {
 		id, err := strconv.Atoi(r.Header.Get("X-Account"))

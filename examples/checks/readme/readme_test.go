@@ -2,6 +2,8 @@
 //
 // A block of Go in the README has a name behind its language. One that begins with "package main" is a program: it is
 // built and answers the README's curl lines. Any other is a part of the package in testdata of that name, whose tests use it.
+//
+// The cache of go test does not see what stands outside this module: run it with -count=1.
 package readme
 
 import (
@@ -12,7 +14,6 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
-	"io/fs"
 	"maps"
 	"net"
 	"net/http"
@@ -132,16 +133,6 @@ func overlay(t *testing.T, blocks []block, change func(string) string) string {
 // run runs the go command on the packages of the blocks.
 func run(t *testing.T, blocks []block, args ...string) {
 	t.Helper()
-	// The cache of go test takes notice of what a test opens, not of what a go command started by it reads.
-	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
-		if err == nil && entry.IsDir() && path != root && strings.HasPrefix(entry.Name(), ".") {
-			return filepath.SkipDir
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, b := range blocks {
 		args = append(args, "./testdata/"+b.name)
 	}
