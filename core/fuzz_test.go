@@ -144,7 +144,7 @@ func FuzzPlainRead(f *testing.F) {
 			Fence: []int64{0, found.Fence, found.Fence + 1}[query>>4%3], Renew: query&8 != 0,
 		}
 		// The status comes first: a check may renew.
-		state, err := parseReply(do(t, locker.call(status, key, record.Request{})), key)
+		state, err := locker.parseReply(t.Context(), time.Now(), do(t, locker.call(status, key, record.Request{})), key)
 		if err != nil {
 			if text == "" {
 				t.Fatal(err)
@@ -154,7 +154,7 @@ func FuzzPlainRead(f *testing.F) {
 		if got, want := found.State(moment), state.Record.State(state.Now); got != want {
 			t.Fatalf("%q: status %+v, want %+v", read.Value, got, want)
 		}
-		want, err := parseReply(do(t, locker.call(check, key, q)), key)
+		want, err := locker.parseReply(t.Context(), time.Now(), do(t, locker.call(check, key, q)), key)
 		if err != nil {
 			t.Fatalf("%q: the script fails: %v", read.Value, err)
 		}

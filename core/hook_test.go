@@ -115,9 +115,9 @@ func onRead(t *testing.T, test func(t *testing.T, l, hidden *core.Locker, hook *
 	}
 }
 
-// keptFor is how long a record is kept after a lease, or a linger, of that duration, and where changes are announced.
+// keptFor is how long a record is kept after a lease, or a linger, of that duration, and how changes are announced.
 func keptFor(duration time.Duration) string {
-	return fmt.Sprint(" ", (duration + 24*time.Hour).Milliseconds(), " editlock:changes")
+	return fmt.Sprint(" ", (duration + 24*time.Hour).Milliseconds(), " PUBLISH")
 }
 
 func TestHookReadsWhatACommandDoes(t *testing.T) {

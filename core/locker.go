@@ -66,8 +66,7 @@ type Locker struct {
 	hub       *hub.Hub
 	prefix    string
 	tenant    string
-	tenanted  bool   // made WithTenant
-	channel   string // of the announcements
+	tenanted  bool // made WithTenant
 	retention time.Duration
 	onEvent   func(context.Context, Event)
 }
@@ -102,10 +101,9 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, invalid("client", "%v", err)
 	}
 	l := &Locker{
-		wire: w, prefix: options.Prefix, channel: record.Channel(options.Prefix),
-		retention: options.Retention, onEvent: options.OnEvent,
+		wire: w, prefix: options.Prefix, retention: options.Retention, onEvent: options.OnEvent,
 	}
-	l.hub = hub.New(w, l.channel, l.look, func(ctx context.Context, err error) {
+	l.hub = hub.New(w, l.look, func(ctx context.Context, err error) {
 		_ = l.failed(ctx, time.Now(), Event{Op: "watch"}, err) // nobody waits for this very error: it is an event
 	})
 	return l, nil

@@ -63,7 +63,7 @@ func (l *Locker) ask(ctx context.Context, start time.Time, keys []string, states
 		return l.failed(ctx, start, l.lookEvent(keys[undecided[0]]), err)
 	}
 	for i, place := range undecided {
-		reply, err := parseReply(calls[i], keys[place])
+		reply, err := l.parseReply(ctx, start, calls[i], keys[place])
 		if err == nil && reply.Outcome != record.Looked {
 			err = unexpected(reply.Outcome)
 		}

@@ -208,7 +208,7 @@ func TestWatchSeesARecordBecomeMalformedAndWellAgain(t *testing.T) {
 		if got := s.state(); got.Malformed || got.Locked {
 			t.Fatalf("%+v", got)
 		}
-		announce := func() { f.client.Publish(t.Context(), "editlock:changes", lockKey("d")) }
+		announce := func() { f.client.Publish(t.Context(), lockKey("d"), "written by hand") }
 		f.put(t, "d", "hello", time.Hour)
 		announce()
 		if got := s.state(); !got.Malformed {

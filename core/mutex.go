@@ -156,7 +156,7 @@ func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) error {
 	err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
 	reply := record.Reply{}
 	if err == nil {
-		reply, err = parseReply(call, key)
+		reply, err = m.locker.parseReply(ctx, start, call, key)
 	}
 	event := m.event(release)
 	event.Fence = reply.Record.Fence
@@ -191,7 +191,7 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 
 // concludeCall is conclude for what a script replied.
 func (m *Mutex) concludeCall(ctx context.Context, start time.Time, op *operation, q record.Request, call *wire.Call, key string) (*Lock, error) {
-	reply, err := parseReply(call, key)
+	reply, err := m.locker.parseReply(ctx, start, call, key)
 	if err != nil {
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}

@@ -1,6 +1,9 @@
 package core
 
 import (
+	"context"
+	"time"
+
 	"github.com/editlock/editlock/core/internal/record"
 	"github.com/editlock/editlock/core/internal/wire"
 )
@@ -26,14 +29,18 @@ var (
 // call returns the operation's call for a key.
 func (l *Locker) call(op *operation, key string, q record.Request) *wire.Call {
 	return wire.Eval(op.script, key, func(args []any) []any {
-		return q.AppendArguments(args, op.name, l.retention, l.channel)
+		return q.AppendArguments(args, op.name, l.retention, l.wire.PublishCommand())
 	})
 }
 
-// parseReply returns what a script replied.
-func parseReply(c *wire.Call, key string) (record.Reply, error) {
+// parseReply returns what a script replied to a call that began at start. It announces the change if the script could not.
+func (l *Locker) parseReply(ctx context.Context, start time.Time, c *wire.Call, key string) (record.Reply, error) {
 	if c.Err != nil {
 		return record.Reply{}, c.Err
 	}
-	return record.ParseReply(c.Value, key)
+	reply, err := record.ParseReply(c.Value, key)
+	if reply.Unannounced {
+		l.hub.Announce(ctx, start.Add(l.wire.Timeout()), key, string(reply.Outcome))
+	}
+	return reply, err
 }

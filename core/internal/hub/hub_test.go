@@ -49,7 +49,7 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
 			t.Fatal(err)
 		}
 		b := &bench{looks: make(chan []string, 100), reports: make(chan error, 100)}
-		b.Hub = New(w, "changes", func(_ context.Context, keys []string) ([]record.State, error) {
+		b.Hub = New(w, func(_ context.Context, keys []string) ([]record.State, error) {
 			b.looks <- keys
 			return (*b.answer.Load())(keys)
 		}, func(_ context.Context, err error) { b.reports <- err })
@@ -71,6 +71,34 @@ func (b *bench) join(t *testing.T, keys ...string) *Waiter {
 	}
 	b.began()
 	return w
+}
+
+// announce lets the hub hear of a change.
+func (b *bench) announce(key string) { b.listener(key).hear(&redis.Message{Channel: key}) }
+
+// subscribed lets the hub hear that the subscription to the key stands.
+func (b *bench) subscribed(key string) {
+	b.listener(key).hear(&redis.Subscription{Kind: "subscribe", Channel: key})
+}
+
+// disconnected lets the hub lose the listener that has the key.
+func (b *bench) disconnected(key string) {
+	l := b.listener(key)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l.loseTopics(func(*topic) bool { return true })
+}
+
+// listener returns one that has the key, and which the test lets hear.
+func (b *bench) listener(key string) *listener {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	t := b.topics[key]
+	if t.listener == nil {
+		t.listener = &listener{hub: b.Hub, server: b.server(wire.Server{}), cancel: func() {}, topics: 1}
+		delete(b.unheard, key)
+	}
+	return t.listener
 }
 
 // began returns how many looks have begun since it was last asked.
@@ -152,7 +180,7 @@ func TestAWaiterThatWasToldOfAFailureIsToldWhatIsTrueAfterIt(t *testing.T) {
 		}
 
 		b.answers(down)
-		b.hearOf("a")
+		b.announce("a")
 		if !told(w) {
 			t.Fatal("not told of the failure")
 		}
@@ -177,9 +205,9 @@ func TestAFailureIsNotHiddenByAnotherResource(t *testing.T) {
 			}
 			return locked(keys)
 		})
-		b.hearOf("a")
+		b.announce("a")
 		synctest.Wait()
-		b.hearOf("b")
+		b.announce("b")
 		if !told(w) {
 			t.Fatal("not told")
 		}
@@ -206,14 +234,14 @@ func TestALookUnderWayDoesNotPutOffTheLookAfterAReconnect(t *testing.T) {
 				for range 6 { // so that the next look after a failure would be late
 					b.topics["a"].failures++
 				}
-				b.hearOf("a")
+				b.announce("a")
 				b.began()
-				b.hear(&redis.Subscription{Kind: "subscribe"}, newPulses())
+				b.subscribed("a")
 				close(answer)
 				b.began()
-				time.Sleep(spread)
+				time.Sleep(leastSpread)
 				if b.began() == 0 {
-					t.Errorf("no look within %v", spread)
+					t.Errorf("no look within %v", leastSpread)
 				}
 			})
 		})
@@ -225,13 +253,13 @@ func TestAnAnnouncementReachesWaitersThoughNothingHasChanged(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.answers(locked)
 		w := b.join(t, "a")
-		b.hearOf("a")
+		b.announce("a")
 		if !told(w) {
 			t.Error("not told")
 		}
 
 		b.answers(down)
-		b.hearOf("a")
+		b.announce("a")
 		told(w)
 		if _, err := w.Take(); !errors.Is(err, errDown) {
 			t.Error(err)
@@ -248,7 +276,7 @@ func TestAnAnnouncementReachesWaitersThoughNothingHasChanged(t *testing.T) {
 			<-answer
 			return locked(keys)
 		})
-		b.hearOf("a")
+		b.announce("a")
 		b.began()
 		b.answers(locked)
 		b.join(t, "a")
@@ -269,10 +297,10 @@ func TestWhatIsAnnouncedWhileALookIsUnderWayIsLookedAtOnceMore(t *testing.T) {
 			<-answer
 			return free(keys)
 		})
-		b.hearOf("a")
+		b.announce("a")
 		b.began()
-		b.hearOf("a")
-		b.hearOf("a")
+		b.announce("a")
+		b.announce("a")
 		if n := b.began(); n != 0 {
 			t.Errorf("%d looks at a time besides the first", n)
 		}
@@ -292,7 +320,8 @@ func TestTroubleWithTheSubscriptionIsReportedOnceAnOutage(t *testing.T) {
 		if n := len(b.reports); n != 1 {
 			t.Fatalf("reported %d times, want once", n)
 		}
-		b.hear(&redis.Subscription{Kind: "subscribe"}, newPulses())
+		b.subscribed("a")
+		b.disconnected("a")
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if n := len(b.reports); n != 2 {
@@ -306,7 +335,7 @@ func TestWhatAnotherLookHasToldMeanwhileIsNotToldAgain(t *testing.T) {
 		b.answers(locked)
 		b.join(t, "a")
 		w := b.Join([]string{"a"})
-		b.hearOf("a")
+		b.announce("a")
 		synctest.Wait()
 		if _, err := w.First(t.Context()); err != nil {
 			t.Fatal(err)
@@ -334,7 +363,7 @@ func TestALookPutsOffTheOneThatWasScheduledBefore(t *testing.T) {
 		w := b.join(t, "a")
 		defer w.Leave()
 		time.Sleep(recheck / 2)
-		b.hearOf("a")
+		b.announce("a")
 		b.began()
 		time.Sleep(recheck * 3 / 4)
 		if n := b.began(); n != 0 {

@@ -2,22 +2,30 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/editlock/editlock/core/internal/record"
 )
 
-// Waiter waits for changes of some resources. The hub's mutex guards it, but for news.
+// Waiter waits for changes of some resources. The hub's mutex guards it, but for news. What it waits for is kept in the
+// topics, which all waiters share.
 type Waiter struct {
-	hub   *Hub
-	keys  []string
-	seen  []Seen
-	look  []int64 // the number of the look that saw each state
-	known []bool  // whether the latest look has seen the state
-	err   error
-	news  chan struct{} // has room for one: something is to be taken
+	hub     *Hub
+	keys    []string      // until the First look
+	topics  []seat        // in the order of the keys; none where the hub has ended
+	unknown int           // topics whose state is not known
+	unheard int           // topics that it awaits
+	settled chan struct{} // closed when all those are heard; nil where there were none
+	err     error
+	news    chan struct{} // has room for one: something is to be taken
+}
+
+// seat is where a waiter is in a topic.
+type seat struct {
+	topic    *topic
+	position int32 // in topic.waiters
 }
 
 // Seen is a state and when this process saw it, by its own clock.
@@ -28,27 +36,35 @@ type Seen struct {
 
 // Join returns a waiter for the keys. What changes after its First look is announced to it. Leave ends it.
 func (h *Hub) Join(keys []string) *Waiter {
-	w := &Waiter{
-		hub: h, keys: keys, seen: make([]Seen, len(keys)), look: make([]int64, len(keys)), known: make([]bool, len(keys)),
-		news: make(chan struct{}, 1),
-	}
+	w := &Waiter{hub: h, keys: keys, news: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.over {
 		return w
 	}
+	w.topics = make([]seat, len(keys))
 	for i, key := range keys {
 		t := h.topics[key]
-		if t == nil {
-			t = &topic{key: key, waiters: make(map[*Waiter][]int, 1)}
+		switch {
+		case t == nil:
+			t = &topic{key: key}
 			h.topics[key] = t
+			h.listenTo(t)
+		case len(t.waiters) == 0:
+			h.lingering--
+		}
+		if t.join(w, i) {
+			w.unheard++
+		}
+		if !t.known {
+			w.unknown++
+		}
+		if len(t.waiters) == 1 {
 			h.schedule(t, recheck)
 		}
-		t.waiters[w] = append(t.waiters[w], i)
 	}
-	if !h.listens && len(keys) > 0 {
-		h.listens = true
-		h.work.Go(h.keepListening)
+	if w.unheard > 0 {
+		w.settled = make(chan struct{})
 	}
 	return w
 }
@@ -58,58 +74,74 @@ func (w *Waiter) Leave() {
 	h := w.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, key := range w.keys {
-		t := h.topics[key]
-		if t == nil {
-			continue
-		}
-		delete(t.waiters, w)
-		if len(t.waiters) == 0 {
-			t.timer.Stop()
-			delete(h.topics, key)
+	for _, s := range w.topics {
+		s.topic.leave(s.position)
+		if len(s.topic.waiters) == 0 {
+			h.linger(s.topic)
 		}
 	}
+	w.topics = nil
 }
 
 // News receives when there is something to take.
 func (w *Waiter) News() <-chan struct{} { return w.news }
 
-// First is the waiter's own look at all of its resources, as soon as announcements come in, or after half a call's
-// time limit: a subscription that comes later makes every waiter look anew. Others learn from it too.
+// First is the waiter's own look at all of its resources, as soon as their announcements come in, or after half a call's
+// time limit: a subscription that comes later makes the hub look anew. Others learn from it too. It is called once.
 func (w *Waiter) First(ctx context.Context) ([]Seen, error) {
 	h := w.hub
-	select {
-	case <-h.settled:
-	case <-h.ended:
-	case <-ctx.Done():
-	}
+	w.settle(ctx)
 	h.mu.Lock()
-	number := h.nextLook()
+	number, keys := h.nextLook(), w.keys
+	w.keys = nil
 	h.mu.Unlock()
-	states, err := h.look(ctx, w.keys)
+	states, err := h.look(ctx, keys)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i, key := range w.keys {
-		t := h.topics[key]
-		if err == nil && number > w.look[i] { // a look of the hub's that began later knows better
-			w.seen[i], w.look[i], w.known[i] = Seen{states[i], time.Now()}, number, true
-		}
-		switch {
-		case t == nil || h.over:
-		case err != nil:
-			h.scheduleAfter(t, number, firstRetry/2+rand.N(firstRetry))
-		case number > t.seen:
+	for i, s := range w.topics {
+		switch t := s.topic; {
+		case err == nil && number > t.seen:
 			h.learn(t, number, states[i], false)
+		case err != nil && !errors.Is(ctx.Err(), context.Canceled): // of a caller who went away nothing follows
+			t.doubt()
+			h.scheduleAfter(t, number, firstRetry/2+rand.N(firstRetry))
 		}
 	}
 	if err != nil {
 		return nil, err
 	}
 	select {
-	case <-w.news: // what others' looks have told meanwhile is in the copy
+	case <-w.news: // what others' looks have told meanwhile is in the topics
 	default:
 	}
-	return w.copy(), nil
+	if len(w.topics) == 0 {
+		return justSeen(states), nil
+	}
+	return w.seen(), nil
+}
+
+// settle waits until the topics are heard, for as long as First says.
+func (w *Waiter) settle(ctx context.Context) {
+	if w.settled == nil {
+		return
+	}
+	patience := time.NewTimer(w.hub.wire.Timeout() / 2)
+	defer patience.Stop()
+	select {
+	case <-w.settled:
+	case <-patience.C:
+	case <-w.hub.ended:
+	case <-ctx.Done():
+	}
+}
+
+// justSeen returns states that were seen now.
+func justSeen(states []record.State) []Seen {
+	seen := make([]Seen, len(states))
+	for i, state := range states {
+		seen[i] = Seen{state, time.Now()}
+	}
+	return seen
 }
 
 // Take returns the latest states, or the error of the latest look.
@@ -120,36 +152,16 @@ func (w *Waiter) Take() ([]Seen, error) {
 		w.err = nil
 		return nil, err
 	}
-	return w.copy(), nil
+	return w.seen(), nil
 }
 
-func (w *Waiter) copy() []Seen { return append([]Seen(nil), w.seen...) }
-
-// learn takes over a state, unless a later look has seen another, and reports whether the waiter is to be told. It is
-// not, before all of its states are known. The caller holds the hub's mutex.
-func (w *Waiter) learn(i int, number int64, state record.State, announced bool) bool {
-	if number <= w.look[i] {
-		return false
+// seen returns the states of the topics. The caller holds the hub's mutex.
+func (w *Waiter) seen() []Seen {
+	seen := make([]Seen, len(w.topics))
+	for i, s := range w.topics {
+		seen[i] = Seen{s.topic.state, w.hub.begun.Add(s.topic.at)}
 	}
-	was := w.seen[i].State
-	news := announced || !w.known[i] || was.Locked != state.Locked || was.User != state.User || was.Name != state.Name ||
-		was.Fence != state.Fence || was.Malformed != state.Malformed
-	w.seen[i], w.look[i], w.known[i] = Seen{state, time.Now()}, number, true
-	if slices.Contains(w.known, false) {
-		return false
-	}
-	w.err = nil
-	return news
-}
-
-// doubt takes over that a look at the places has failed: what they were is not known any more. The caller holds the
-// hub's mutex.
-func (w *Waiter) doubt(places []int, err error) {
-	for _, i := range places {
-		w.known[i] = false
-	}
-	w.err = err
-	w.tell()
+	return seen
 }
 
 // tell lets the waiter take the latest.

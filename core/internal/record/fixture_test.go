@@ -13,7 +13,6 @@ import (
 
 const (
 	testKey   = "editlock:{d}"
-	channel   = "editlock:changes"
 	retention = 24 * time.Hour
 	ttl       = time.Minute
 )
@@ -41,7 +40,7 @@ func onEmbedded(t testing.TB) (*embedded.Server, *redis.Client) {
 
 // arguments returns a script's arguments for a request.
 func arguments(s Script, q Request) []any {
-	return q.AppendArguments(nil, s.Operation, retention, channel)
+	return q.AppendArguments(nil, s.Operation, retention, "PUBLISH")
 }
 
 // load makes Redis know all scripts, and returns their hashes by operation.

@@ -4,7 +4,8 @@ import "strings"
 
 // Key names a resource's one key: the prefix, and the uid between braces, such as "editlock:{draft-7}". The
 // braces are a hash tag, which keeps the key in one slot of a cluster. A brace, '%' or '/' of the uid's own is
-// percent-encoded, so two uids never share a key.
+// percent-encoded, so two uids never share a key. The channel on which changes of the resource are announced has the
+// same name.
 func Key(prefix, uid string) string {
 	if strings.ContainsAny(uid, "%{}/") {
 		uid = percentEncoded.Replace(uid)
@@ -13,9 +14,6 @@ func Key(prefix, uid string) string {
 }
 
 var percentEncoded = strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", "/", "%2F")
-
-// Channel names where changes of hands are announced. It is no key of a resource: those end with '}'.
-func Channel(prefix string) string { return prefix + "changes" }
 
 // TenantPrefix returns the prefix of a tenant's keys, such as "editlock:acme/". A '/' of the name's own is encoded
 // too, so two tenants never share a prefix, and none has that of the resources without a tenant.

@@ -46,15 +46,6 @@ func TestKeyOfATenantNamesBoth(t *testing.T) {
 	}
 }
 
-func TestChannelIsNoKeyOfAResource(t *testing.T) {
-	t.Parallel()
-	for _, prefix := range []string{"editlock:", "e", "a:b:"} {
-		if name := Channel(prefix); !strings.HasPrefix(name, prefix) || strings.HasSuffix(name, "}") {
-			t.Errorf("the channel %q could be a key", name)
-		}
-	}
-}
-
 // FuzzKey shows that two uids never share a key, since each comes back from its own, and that a uid cannot break
 // the hash tag. A tag is, by the specification of Redis Cluster, what lies between the first '{' and the first '}'
 // after it, if that is not empty.

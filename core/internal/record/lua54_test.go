@@ -180,7 +180,7 @@ func TestScriptsRunOnLua54(t *testing.T) {
 
 	server, client := onEmbedded(t)
 	server.SetTime(start)
-	subscription := client.Subscribe(t.Context(), channel)
+	subscription := client.Subscribe(t.Context(), testKey)
 	defer func() { _ = subscription.Close() }()
 	if _, err := subscription.Receive(t.Context()); err != nil {
 		t.Fatal(err)
@@ -201,11 +201,11 @@ func TestScriptsRunOnLua54(t *testing.T) {
 			}
 		}
 		published := ""
-		if n := client.PubSubNumSub(t.Context(), channel).Val()[channel]; n != 1 {
+		if n := client.PubSubNumSub(t.Context(), testKey).Val()[testKey]; n != 1 {
 			t.Fatalf("%d subscriptions", n)
 		}
 		// An announcement is there before the next one, which says that there are no more.
-		client.Publish(t.Context(), channel, "end")
+		client.Publish(t.Context(), testKey, "end")
 		for {
 			message, err := subscription.ReceiveMessage(t.Context())
 			if err != nil {

@@ -12,7 +12,7 @@
 --          duration: the ttl, or the linger of a release, in milliseconds
 --          fence that the caller names, 0 for none
 --          duration and retention together, in milliseconds
---          channel of the announcements
+--          command that announces a change: PUBLISH, or SPUBLISH
 --          options, words in any order: renew, acquire (of a check)
 --
 -- The record is JSON; record.go says what its fields mean and has the same rule for what is valid.

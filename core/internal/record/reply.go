@@ -32,8 +32,10 @@ const (
 // Reply is what a script found, or left behind.
 type Reply struct {
 	Outcome Outcome
-	Now     int64 // of Redis's clock
-	Record  Record
+	// Unannounced reports that waiters must hear of the change, and that the script may not publish.
+	Unannounced bool
+	Now         int64 // of Redis's clock
+	Record      Record
 	// Before is the record of a hold that turned out to be over: taken, or expired. Its User is nobody
 	// where there was none.
 	Before Record
@@ -57,7 +59,8 @@ func ParseReply(text, key string) (Reply, error) {
 	case err != nil:
 		return Reply{}, fmt.Errorf("%w: %w", errMalformedReply, err)
 	}
-	r := Reply{Outcome: Outcome(outcome), Now: now}
+	outcome, unannounced := strings.CutSuffix(outcome, " unannounced")
+	r := Reply{Outcome: Outcome(outcome), Unannounced: unannounced, Now: now}
 	if err := r.Record.parseIfAny(after); err != nil {
 		return Reply{}, err
 	}

@@ -56,8 +56,9 @@ type Request struct {
 	Renew, AcquireIfFree bool
 }
 
-// AppendArguments appends the script's arguments, as record.lua lists them.
-func (r Request) AppendArguments(args []any, operation string, retention time.Duration, channel string) []any {
+// AppendArguments appends the script's arguments, as record.lua lists them. publish is the command that announces a
+// change.
+func (r Request) AppendArguments(args []any, operation string, retention time.Duration, publish string) []any {
 	options := ""
 	switch {
 	case r.Renew && r.AcquireIfFree:
@@ -67,7 +68,7 @@ func (r Request) AppendArguments(args []any, operation string, retention time.Du
 	case r.AcquireIfFree:
 		options = "acquire"
 	}
-	return append(args, operation, string(r.User), r.Name, r.Session, ceil(r.Duration), r.Fence, ceil(r.Duration)+ceil(retention), channel, options)
+	return append(args, operation, string(r.User), r.Name, r.Session, ceil(r.Duration), r.Fence, ceil(r.Duration)+ceil(retention), publish, options)
 }
 
 // ceil returns whole milliseconds, rounded up.

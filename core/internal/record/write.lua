@@ -32,6 +32,11 @@ if redis.pcall('SET', KEYS[1], text, 'PX', keep).err then
   if known then redis.call('GETEX', KEYS[1]) end
   redis.call('SET', KEYS[1], text, 'PX', keep)
 end
--- PUBLISH may fail (an ACL): waiters look again within 30 s.
-if announced or (held and last < expires) then redis.pcall('PUBLISH', ARGV[8], KEYS[1]) end
+-- The channel has the name of the key. Redis has SPUBLISH since 7.0. Where a script may not publish (an ACL, a managed
+-- server), the caller does.
+if announced or (held and last < expires) then
+  local heard = redis.pcall(ARGV[8], KEYS[1], outcome)
+  if type(heard) == 'table' and ARGV[8] ~= 'PUBLISH' then heard = redis.pcall('PUBLISH', KEYS[1], outcome) end
+  if type(heard) == 'table' then outcome = outcome .. ' unannounced' end
+end
 return KEYS[1] .. '\n' .. outcome .. '\n' .. clock[1] .. ' ' .. clock[2] .. '\n' .. text .. '\0' .. before

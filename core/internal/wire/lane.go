@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -209,24 +208,19 @@ func (s *shortestTrip) delay() time.Duration {
 
 // masters are the lanes of a cluster. The lane of a master that has gone stays and does nothing.
 type masters struct {
-	wire    *Wire
-	cluster cluster
-	reached atomic.Bool // the client has seen the slots: to ask it for a key's master needs no network
-	all     sync.Map    // *redis.Client to *lane
+	wire *Wire
+	all  sync.Map // Server to *lane
 }
 
 // laneOf returns the lane to the master of a key; nil where it is not known.
 func (m *masters) laneOf(key string) *lane {
-	if !m.reached.Load() {
+	server := m.wire.ServerOf(key)
+	if server == (Server{}) {
 		return nil
 	}
-	master, err := m.cluster.MasterForKey(context.Background(), key)
-	if err != nil {
-		return nil
-	}
-	l, ok := m.all.Load(master)
+	l, ok := m.all.Load(server)
 	if !ok {
-		l, _ = m.all.LoadOrStore(master, newLane(m.wire))
+		l, _ = m.all.LoadOrStore(server, newLane(m.wire))
 	}
 	return l.(*lane)
 }

@@ -37,6 +37,10 @@ type (
 	ring interface{ Options() *redis.RingOptions }
 )
 
+// Server is one of those behind a client, for comparison. The zero Server stands for all that the client leads to: one
+// server, or a cluster whose slots the client has not seen yet.
+type Server struct{ master *redis.Client }
+
 // ErrClosed is the error for a call after Shut.
 var ErrClosed = errors.New("closed")
 
@@ -44,10 +48,11 @@ var ErrClosed = errors.New("closed")
 type Wire struct {
 	client  Client
 	timeout time.Duration
-	lane    *lane    // to a single server; nil where every call goes by itself
-	masters *masters // the lanes of a cluster, likewise
-	cluster cluster  // nil where the client is none
-	single  bool     // everything goes to one server at a time
+	lane    *lane       // to a single server; nil where every call goes by itself
+	masters *masters    // the lanes of a cluster, likewise
+	cluster cluster     // nil where the client is none
+	single  bool        // everything goes to one server at a time
+	reached atomic.Bool // the cluster's slots were seen: to ask the client for a key's master needs no network
 	// obedient: the client itself ends what it does when the context ends, so no goroutine has to watch it.
 	obedient  bool
 	detached  chan struct{} // has a place for each goroutine that runs the client
@@ -82,7 +87,7 @@ func New(client Client, timeout time.Duration, batching bool) (*Wire, error) {
 		// Never obedient: with a context of its own, the client may ask for the properties of commands for 5 s.
 		w.cluster = c
 		if batching {
-			w.masters = &masters{wire: w, cluster: c}
+			w.masters = &masters{wire: w}
 		}
 	}
 	return w, nil
@@ -97,6 +102,28 @@ func isObedient(o *redis.Options) bool {
 // SingleServer reports whether all that is sent goes to one server at a time, so that a time read after a
 // value is that of the value's server.
 func (w *Wire) SingleServer() bool { return w.single }
+
+// Cluster reports whether the client is a cluster's, so that keys are on several servers.
+func (w *Wire) Cluster() bool { return w.cluster != nil }
+
+// ServerOf returns the server that has a key, as far as the client knows without asking.
+func (w *Wire) ServerOf(key string) Server {
+	if w.cluster == nil || !w.reached.Load() {
+		return Server{}
+	}
+	master, err := w.cluster.MasterForKey(context.Background(), key)
+	if err != nil {
+		return Server{}
+	}
+	return Server{master}
+}
+
+// LookForServers lets a cluster's client ask again which server has which keys. It does not wait for that.
+func (w *Wire) LookForServers(ctx context.Context) {
+	if w.cluster != nil {
+		w.cluster.ReloadState(ctx)
+	}
+}
 
 // Timeout returns the time within which a call is to end.
 func (w *Wire) Timeout() time.Duration { return w.timeout }
@@ -161,11 +188,6 @@ func Read(key string) *Call {
 	return c
 }
 
-// Publish returns a call that publishes a message.
-func Publish(channel, message string) *Call {
-	return &Call{key: channel, args: []any{"publish", channel, message}, repeatable: true}
-}
-
 // arguments returns the command's.
 func (c *Call) arguments() []any {
 	if c.asText {
@@ -213,16 +235,13 @@ func (w *Wire) Do(ctx context.Context, deadline time.Time, calls ...*Call) error
 		if unknown := unknownScripts(calls, err); unknown != nil {
 			err = w.roundTrip(ctx, deadline, unknown)
 		}
-		if w.masters != nil && err == nil && calls[0].Err == nil {
-			w.masters.reached.Store(true)
+		if w.cluster != nil && err == nil && calls[0].Err == nil {
+			w.reached.Store(true)
 		}
 		if err != nil || !shouldRepeat(calls) || attempt == maxAttempts || time.Until(deadline) <= pause {
 			return err
 		}
-		if w.cluster != nil {
-			// A cluster client goes on dialling a dead master until it looks at the slots again.
-			w.cluster.ReloadState(ctx)
-		}
+		w.LookForServers(ctx) // a cluster client goes on dialling a dead master until then
 		if !sleep(ctx, pause) {
 			return nil // each call keeps the error of its last attempt
 		}
@@ -259,9 +278,6 @@ func unknownScripts(calls []*Call, err error) (unknown []*Call) {
 	}
 	return unknown
 }
-
-// Subscribe returns a subscription without a channel yet.
-func (w *Wire) Subscribe(ctx context.Context) *redis.PubSub { return w.client.Subscribe(ctx) }
 
 // Shut lets no further call in.
 func (w *Wire) Shut() { w.gate.shut() }

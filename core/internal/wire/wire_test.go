@@ -607,7 +607,7 @@ func TestCommandsHavePlainArguments(t *testing.T) {
 			}
 			return answerAll(ctx, commands)
 		}
-		for _, call := range []*wire.Call{wire.Publish("channel", "message"), read("key"), change("key")} {
+		for _, call := range []*wire.Call{new(wire.Feed).Publish("channel", "message"), read("key"), change("key")} {
 			if err := l.do(t.Context(), call); err != nil {
 				t.Error(err)
 			}
