@@ -113,6 +113,9 @@ func New(client Client, options Options) (*Locker, error) {
 // server begins to shut down, while requests under way still need the Locker.
 func (l *Locker) EndWaits() { l.hub.End() }
 
+// WaitsEnded returns a channel that EndWaits and Close close: for what waits for something else besides.
+func (l *Locker) WaitsEnded() <-chan struct{} { return l.hub.Ended() }
+
 // Close ends the waits, refuses further calls with ErrClosed, ends the subscription and waits for the calls
 // under way, at most for Options.Timeout. It does not close the client.
 func (l *Locker) Close() error {

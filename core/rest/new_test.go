@@ -16,6 +16,7 @@ func TestNewRefusesSettingsOutOfTheirRange(t *testing.T) {
 		"Path":            {User: user, Path: "/api/:lock"},
 		"TTL":             {User: user, TTL: time.Millisecond},
 		"MaxWaiters":      {User: user, MaxWaitersPerUser: -1},
+		"MaxWaitedUIDs":   {User: user, MaxWaitedUIDsPerUser: -1},
 		"FrameworkErrors": {User: user, FrameworkErrors: true, Error: func(struct{}, *Response) {}},
 		"TrustedOrigins":  {User: user, TrustedOrigins: []string{"admin.example.com"}},
 	} {

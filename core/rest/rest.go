@@ -30,9 +30,11 @@ const (
 
 // Limits of the contract's section "Waiting".
 const (
-	maxWait                  = 25 * time.Second
-	defaultMaxWaiters        = 4096
-	defaultMaxWaitersPerUser = 32
+	maxWait                     = 25 * time.Second
+	defaultMaxWaiters           = 4096
+	defaultMaxWaitersPerUser    = 32
+	defaultMaxWaitedUIDs        = 200_000
+	defaultMaxWaitedUIDsPerUser = maxBulk * defaultMaxWaitersPerUser
 )
 
 // ErrUnknownParameter means that the application is set up wrongly: the route has no path parameter of the
@@ -102,6 +104,11 @@ type Config[C any] struct {
 	// time: in this process, and for one user. A request beyond a limit is answered at once. Optional.
 	// Default: 4096 and 32.
 	MaxWaiters, MaxWaitersPerUser int
+
+	// MaxWaitedUIDs and MaxWaitedUIDsPerUser limit likewise for how many uids those requests wait together; a uid counts
+	// once for each request. A user's must be enough for the longest list of the application in each of a user's tabs.
+	// Optional. Default: 200000 and 6400, a list of 200 for 1,000 users, and in 32 tabs of one.
+	MaxWaitedUIDs, MaxWaitedUIDsPerUser int
 }
 
 // API answers the requests to one set of lock routes, and decides for the guards that belong to them.
@@ -127,6 +134,12 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	if config.MaxWaitersPerUser == 0 {
 		config.MaxWaitersPerUser = defaultMaxWaitersPerUser
 	}
+	if config.MaxWaitedUIDs == 0 {
+		config.MaxWaitedUIDs = defaultMaxWaitedUIDs
+	}
+	if config.MaxWaitedUIDsPerUser == 0 {
+		config.MaxWaitedUIDsPerUser = defaultMaxWaitedUIDsPerUser
+	}
 	switch {
 	case locker == nil:
 		return nil, invalid("locker", "it is nil")
@@ -141,10 +154,12 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 		return nil, invalid("FrameworkErrors", "the Error hook is for refusals that the adapter writes: set one of the two")
 	case config.MaxWaiters < 0 || config.MaxWaitersPerUser < 0:
 		return nil, invalid("MaxWaiters", "it and MaxWaitersPerUser must not be negative")
+	case config.MaxWaitedUIDs < 0 || config.MaxWaitedUIDsPerUser < 0:
+		return nil, invalid("MaxWaitedUIDs", "it and MaxWaitedUIDsPerUser must not be negative")
 	}
 	api := &API[C]{
 		locker: locker, config: config, origin: http.NewCrossOriginProtection(),
-		waits: newWaits(config.MaxWaiters, config.MaxWaitersPerUser),
+		waits: newWaits(load{config.MaxWaiters, config.MaxWaitedUIDs}, load{config.MaxWaitersPerUser, config.MaxWaitedUIDsPerUser}),
 	}
 	for _, origin := range config.TrustedOrigins {
 		if err := api.origin.AddTrustedOrigin(origin); err != nil {

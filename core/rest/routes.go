@@ -237,10 +237,15 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body)
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return refusal
 	}
-	waiter := waiter{r.tenant, user.ID}
-	if wait := mayWait(r); wait > 0 && a.waits.enter(waiter) {
-		defer a.waits.leave(waiter)
-		return a.await(c, user, r, uids, body, wait)
+	if wait := mayWait(r); wait > 0 {
+		who := waiter{r.tenant, user.ID}
+		if earliest, ok := a.waits.enter(who, len(uids)); ok {
+			told := false
+			defer func() { a.waits.leave(who, len(uids), told) }()
+			var response *Response
+			response, told = a.await(c, user, r, uids, body, wait, earliest)
+			return response
+		}
 	}
 	states, err := r.locker.Statuses(r.Context, uids...)
 	if err != nil {

@@ -2,24 +2,93 @@ package rest
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/editlock/editlock/core"
 )
 
+func mayEnter(w *waits, who waiter, uids int) bool {
+	_, ok := w.enter(who, uids)
+	return ok
+}
+
 func TestWaitsAreLimitedForAUserOfATenant(t *testing.T) {
 	t.Parallel()
-	w := newWaits(3, 1)
+	w := newWaits(load{3, 100}, load{1, 100})
 	ann, another := waiter{"acme", core.ID(1)}, waiter{"other", core.ID(1)}
 	for _, step := range []struct {
 		who  waiter
 		want bool
 	}{{ann, true}, {ann, false}, {another, true}, {waiter{"acme", core.ID("1")}, true}, {waiter{"acme", core.ID(2)}, false}} {
-		if got := w.enter(step.who); got != step.want {
+		if got := mayEnter(w, step.who, 1); got != step.want {
 			t.Errorf("%+v may wait: %v", step.who, got)
 		}
 	}
-	w.leave(ann)
-	if !w.enter(ann) {
+	w.leave(ann, 1, false)
+	if !mayEnter(w, ann, 1) {
 		t.Error("not after another wait has ended")
 	}
+}
+
+func TestWaitsAreLimitedByTheUIDsWaitedFor(t *testing.T) {
+	t.Parallel()
+	w := newWaits(load{100, 500}, load{100, 300})
+	ann, bob := waiter{"", core.ID(1)}, waiter{"", core.ID(2)}
+	for i, step := range []struct {
+		who  waiter
+		uids int
+		want bool
+	}{{ann, 200, true}, {ann, 101, false}, {ann, 100, true}, {ann, 1, false}, {bob, 201, false}, {bob, 200, true}, {bob, 1, false}} {
+		if got := mayEnter(w, step.who, step.uids); got != step.want {
+			t.Errorf("step %d: %+v may wait for %d: %v", i, step.who, step.uids, got)
+		}
+	}
+	w.leave(ann, 200, false)
+	if !mayEnter(w, bob, 1) || !mayEnter(w, ann, 199) || mayEnter(w, ann, 1) {
+		t.Error("after a wait for 200 has ended: not just for those")
+	}
+}
+
+// A client that was told of a change asks again. The requests of a user that were not told yet may be told at once.
+func TestAWaiterIsToldOncePerSecond(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWaits(load{100, 100}, load{100, 100})
+		ann, bob := waiter{"", core.ID(1)}, waiter{"", core.ID(2)}
+		enter := func(who waiter, want time.Duration) {
+			t.Helper()
+			earliest, ok := w.enter(who, 1)
+			if got := max(time.Until(earliest), 0); !ok || got != want {
+				t.Errorf("may wait: %v, and be told in %v, want %v", ok, got, want)
+			}
+		}
+		enter(ann, 0)
+		enter(ann, 0)
+		w.leave(ann, 1, true)
+		time.Sleep(pace / 4)
+		w.leave(ann, 1, true)
+		enter(ann, 3*pace/4)
+		enter(bob, 0)
+		enter(ann, pace)
+		enter(ann, 0) // another tab
+		time.Sleep(pace)
+		w.leave(ann, 1, true)
+		time.Sleep(pace)
+		enter(ann, 0)
+		w.leave(ann, 1, false)
+		enter(ann, 0)
+		w.leave(ann, 1, false)
+		w.leave(ann, 1, false)
+		w.leave(ann, 1, true)
+		w.leave(bob, 1, false)
+		if len(w.users) != 1 {
+			t.Errorf("%d users are known", len(w.users))
+		}
+		time.Sleep(pace)
+		synctest.Wait()
+		if len(w.users) != 0 || w.all != (load{}) {
+			t.Errorf("%d users are known, and all have %+v", len(w.users), w.all)
+		}
+	})
 }

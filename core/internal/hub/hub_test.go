@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,7 @@ type bench struct {
 	answer  atomic.Pointer[look]
 	looks   chan []string // receives the keys of each look that begins
 	reports chan error
+	ears    *listener // without a connection: it hears what the test says
 }
 
 type look func(keys []string) ([]record.State, error)
@@ -48,11 +50,12 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := &bench{looks: make(chan []string, 100), reports: make(chan error, 100)}
+		b := &bench{looks: make(chan []string, 10_000), reports: make(chan error, 100)}
 		b.Hub = New(w, func(_ context.Context, keys []string) ([]record.State, error) {
 			b.looks <- keys
 			return (*b.answer.Load())(keys)
 		}, func(_ context.Context, err error) { b.reports <- err })
+		b.ears = &listener{hub: b.Hub, server: b.server(wire.Server{}), cancel: func() {}}
 		defer func() {
 			if err := b.Close(context.Background()); err != nil {
 				t.Error(err)
@@ -89,13 +92,14 @@ func (b *bench) disconnected(key string) {
 	l.loseTopics(func(*topic) bool { return true })
 }
 
-// listener returns one that has the key, and which the test lets hear.
+// listener returns the one that has the key, or gives it to the test's ears.
 func (b *bench) listener(key string) *listener {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	t := b.topics[key]
 	if t.listener == nil {
-		t.listener = &listener{hub: b.Hub, server: b.server(wire.Server{}), cancel: func() {}, topics: 1}
+		t.listener = b.ears
+		b.ears.topics++
 		delete(b.unheard, key)
 	}
 	return t.listener
@@ -372,6 +376,171 @@ func TestALookPutsOffTheOneThatWasScheduledBefore(t *testing.T) {
 		time.Sleep(recheck / 4)
 		if n := b.began(); n != 1 {
 			t.Errorf("%d looks %v after the last one", n, recheck)
+		}
+	})
+}
+
+// A long poll asks again soon after its answer, and finds its topic subscribed.
+func TestATopicLingersAfterItsLastWaiter(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		b.join(t, "a").Leave()
+		time.Sleep(lingers - time.Second)
+		again := b.join(t, "a")
+		time.Sleep(lingers)
+		if b.topics["a"] == nil {
+			t.Fatal("forgotten, though somebody waits again")
+		}
+		again.Leave()
+		b.announce("a")
+		if n := b.began(); n != 0 {
+			t.Errorf("%d looks for nobody", n)
+		}
+		time.Sleep(lingers)
+		synctest.Wait()
+		if len(b.topics) != 0 || b.lingering != 0 || len(b.agenda.topics) != 0 || len(b.unheard) != 0 {
+			t.Errorf("%d topics, %d of them lingering, %d on the agenda, %d without a listener are left",
+				len(b.topics), b.lingering, len(b.agenda.topics), len(b.unheard))
+		}
+	})
+}
+
+func TestFewTopicsLinger(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		for i := range maxLingering + 100 {
+			b.Join([]string{strconv.Itoa(i)}).Leave()
+		}
+		if len(b.topics) != maxLingering || len(b.agenda.topics) != maxLingering {
+			t.Errorf("%d topics linger, %d are on the agenda", len(b.topics), len(b.agenda.topics))
+		}
+	})
+}
+
+// Waiters of many topics come and go in any order, also with a key twice.
+func TestEachWaiterIsToldOfItsOwnTopicsWhenOthersLeave(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		waiters := make(map[int]*Waiter)
+		keys := func(i int) []string {
+			return []string{strconv.Itoa(i % 3), "all", strconv.Itoa(i % 5), "all"}
+		}
+		for i := range 30 {
+			waiters[i] = b.join(t, keys(i)...)
+		}
+		for i := 0; i < 30; i += 2 {
+			waiters[i*7%30].Leave()
+			delete(waiters, i*7%30)
+		}
+		b.answers(locked)
+		for i := range 5 {
+			b.announce(strconv.Itoa(i))
+			synctest.Wait()
+			for j, w := range waiters {
+				want := j%3 == i || j%5 == i
+				if got := told(w); got != want {
+					t.Errorf("the waiter for %v is told of %d: %v", keys(j), i, got)
+				}
+			}
+		}
+		for _, w := range waiters {
+			w.Leave()
+		}
+		time.Sleep(2 * lingers)
+		synctest.Wait()
+		if len(b.topics) != 0 {
+			t.Errorf("%d topics are left", len(b.topics))
+		}
+	})
+}
+
+func TestManyChangesAreLookedAtInBatches(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(free)
+		keys := make([]string, 1000)
+		for i := range keys {
+			keys[i] = strconv.Itoa(i)
+		}
+		w := b.join(t, keys...)
+		defer w.Leave()
+		answer := make(chan struct{})
+		b.answers(func(keys []string) ([]record.State, error) {
+			<-answer
+			return locked(keys)
+		})
+		for _, key := range keys {
+			b.announce(key)
+		}
+		if n := b.began(); n != maxBatches {
+			t.Errorf("%d looks at the same time", n)
+		}
+		close(answer)
+		looks, seen := 0, 0
+		synctest.Wait()
+		for len(b.looks) > 0 {
+			looks, seen = looks+1, seen+len(<-b.looks)
+		}
+		if want := len(keys) - maxBatches; looks > want/maxBatch+1 || seen != want {
+			t.Errorf("%d looks at %d topics, want %d topics", looks, seen, want)
+		}
+		if !told(w) {
+			t.Error("not told")
+		}
+		if seen, err := w.Take(); err != nil || !seen[0].State.Locked || !seen[999].State.Locked {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// After an outage the looks at many topics do not come at once, and a lock that ends meanwhile is looked at when it ends.
+func TestLooksAfterAReconnectAreSpread(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answers(func(keys []string) ([]record.State, error) {
+			states, err := locked(keys)
+			for i, key := range keys {
+				if key == "soon" {
+					states[i].ExpiresIn = 10 * time.Millisecond
+				}
+			}
+			return states, err
+		})
+		const many = 20_000
+		keys := make([]string, many, many+1)
+		for i := range keys {
+			keys[i] = strconv.Itoa(i)
+		}
+		w := b.join(t, append(keys, "soon")...)
+		defer w.Leave()
+		for key := range b.topics {
+			b.listener(key)
+		}
+		for key := range b.topics {
+			b.subscribed(key)
+		}
+		looked := make(map[string]int)
+		look := func(d time.Duration) (n int) {
+			time.Sleep(d)
+			synctest.Wait()
+			for len(b.looks) > 0 {
+				for _, key := range <-b.looks {
+					looked[key]++
+					n++
+				}
+			}
+			return n
+		}
+		look(20 * time.Millisecond)
+		if looked["soon"] == 0 {
+			t.Error("no look at the lock that ended")
+		}
+		for range 10 {
+			if n := look(100 * time.Millisecond); n > 2*many/10 {
+				t.Errorf("%d looks within 100 ms", n)
+			}
+		}
+		look(spread(many))
+		if len(looked) != many+1 {
+			t.Errorf("%d of %d looked at", len(looked), many+1)
 		}
 	})
 }

@@ -18,6 +18,9 @@ const (
 	// pulse is how often a listener publishes to itself. go-redis does not notice that a subscription is half-open, or
 	// on a server that is no master any more: a pulse that Redis took and that is not heard until the next one says so.
 	pulse = 2 * time.Second
+	// maxBehind is how many pulses may go by while something else comes in: where very many begin to wait, a pulse has
+	// to wait for its turn.
+	maxBehind = 5
 	// Topics that lost their listener get another after firstPause, doubled up to lastPause until one of them is heard.
 	firstPause, lastPause = 100 * time.Millisecond, 2 * time.Second
 )
@@ -41,6 +44,7 @@ type listener struct {
 	sent     int64      // the number of the latest pulse
 	taken    int64      // the latest that Redis took
 	heard    int64      // the latest that came back
+	alive    bool       // something came in since the latest
 	accepted chan int64 // those that Redis took
 }
 
@@ -220,6 +224,7 @@ func (l *listener) listen() (err error) {
 	for {
 		select {
 		case message := <-messages:
+			l.alive = true
 			if gone := l.hear(message); gone {
 				l.close()
 				return nil
@@ -232,7 +237,7 @@ func (l *listener) listen() (err error) {
 			return err
 		case l.taken = <-l.accepted:
 		case <-ticker.C:
-			if l.taken > l.heard {
+			if behind := l.taken - l.heard; behind > maxBehind || behind > 0 && !l.alive {
 				l.close()
 				return errDeaf
 			}
@@ -329,6 +334,7 @@ func recovered(err *error) {
 // publish sends the next pulse.
 func (l *listener) publish() {
 	h := l.hub
+	l.alive = false
 	l.sent++
 	number := l.sent
 	h.work.Go(func() {
