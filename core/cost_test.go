@@ -129,3 +129,55 @@ func TestCostsOfACall(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a waiter keeps of each resource, while nothing happens: the process's memory, go-redis's subscription included.
+func TestWhatAWaiterKeeps(t *testing.T) {
+	const waiters, uids, limit = 500, 200, 420
+	client := opened(t, redistest.Start(t).URL(0)+"?read_timeout=10s")
+	locker, err := core.New(client, core.Options{Timeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := locker.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	before := heap()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var begun, ended sync.WaitGroup
+	for i := range waiters {
+		begun.Add(1)
+		ended.Go(func() {
+			names := make([]string, uids)
+			for j := range names {
+				names[j] = fmt.Sprint("draft-", i, "-", j)
+			}
+			begin := sync.OnceFunc(begun.Done)
+			for _, err := range locker.Watch(ctx, names...) {
+				if err != nil {
+					t.Error(err)
+				}
+				begin()
+			}
+		})
+	}
+	begun.Wait()
+	each := (heap() - before) / waiters / uids
+	t.Logf("%d bytes", each)
+	if each > limit {
+		t.Errorf("%d bytes for a resource that one waiter waits for, want at most %d", each, limit)
+	}
+	cancel()
+	ended.Wait()
+}
+
+// heap returns how many bytes are in use.
+func heap() uint64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.GC() // what a pool keeps survives one
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}

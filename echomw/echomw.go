@@ -21,18 +21,20 @@ import (
 
 // Config holds the settings; [rest.Config] has the rules of each field.
 //
-//	User              func(echo.Context) core.User                    // who calls; the zero User is nobody: 401. Required
-//	Authorize         func(echo.Context, core.User, ...string) error  // may the user use these uids? 403. Default: every user may use every lock
-//	TakeOver          func(echo.Context, core.User, core.Status) bool // may the user take this lock? Default: nobody may
-//	Reveal            func(echo.Context, core.User, core.Status) bool // may the user see its holder? Default: everybody may
-//	Tenant            func(echo.Context) string                       // the namespace of the uids. Default: one for all
-//	Error             func(echo.Context, *rest.Response)              // writes refusals in another format
-//	FrameworkErrors   bool                                            // refusals go to echo's HTTPErrorHandler
-//	Path              string                                          // of the lock routes. Default: /api/lock
-//	TTL               time.Duration                                   // of a hold after its last renewal. Default: 1 minute
-//	TrustedOrigins    []string                                        // other sites whose pages may change locks
-//	MaxWaiters        int                                             // that wait in this process. Default: 4096
-//	MaxWaitersPerUser int                                             // Default: 32
+//	User                 func(echo.Context) core.User                    // who calls; the zero User is nobody: 401. Required
+//	Authorize            func(echo.Context, core.User, ...string) error  // may the user use these uids? 403. Default: every user may use every lock
+//	TakeOver             func(echo.Context, core.User, core.Status) bool // may the user take this lock? Default: nobody may
+//	Reveal               func(echo.Context, core.User, core.Status) bool // may the user see its holder? Default: everybody may
+//	Tenant               func(echo.Context) string                       // the namespace of the uids. Default: one for all
+//	Error                func(echo.Context, *rest.Response)              // writes refusals in another format
+//	FrameworkErrors      bool                                            // refusals go to echo's HTTPErrorHandler
+//	Path                 string                                          // of the lock routes. Default: /api/lock
+//	TTL                  time.Duration                                   // of a hold after its last renewal. Default: 1 minute
+//	TrustedOrigins       []string                                        // other sites whose pages may change locks
+//	MaxWaiters           int                                             // that wait in this process. Default: 4096
+//	MaxWaitersPerUser    int                                             // Default: 32
+//	MaxWaitedUIDs        int                                             // that those wait for. Default: 200000
+//	MaxWaitedUIDsPerUser int                                             // Default: 6400
 type Config = rest.Config[echo.Context]
 
 // GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who

@@ -21,17 +21,19 @@ import (
 
 // Config holds the settings; [rest.Config] has the rules of each field.
 //
-//	User              func(*http.Request) core.User                    // who calls; the zero User is nobody: 401. Required
-//	Authorize         func(*http.Request, core.User, ...string) error  // may the user use these uids? 403. Default: every user may use every lock
-//	TakeOver          func(*http.Request, core.User, core.Status) bool // may the user take this lock? Default: nobody may
-//	Reveal            func(*http.Request, core.User, core.Status) bool // may the user see its holder? Default: everybody may
-//	Tenant            func(*http.Request) string                       // the namespace of the uids. Default: one for all
-//	Error             func(*http.Request, *rest.Response)              // writes refusals in another format
-//	Path              string                                           // of the lock routes. Default: /api/lock
-//	TTL               time.Duration                                    // of a hold after its last renewal. Default: 1 minute
-//	TrustedOrigins    []string                                         // other sites whose pages may change locks
-//	MaxWaiters        int                                              // that wait in this process. Default: 4096
-//	MaxWaitersPerUser int                                              // Default: 32
+//	User                 func(*http.Request) core.User                    // who calls; the zero User is nobody: 401. Required
+//	Authorize            func(*http.Request, core.User, ...string) error  // may the user use these uids? 403. Default: every user may use every lock
+//	TakeOver             func(*http.Request, core.User, core.Status) bool // may the user take this lock? Default: nobody may
+//	Reveal               func(*http.Request, core.User, core.Status) bool // may the user see its holder? Default: everybody may
+//	Tenant               func(*http.Request) string                       // the namespace of the uids. Default: one for all
+//	Error                func(*http.Request, *rest.Response)              // writes refusals in another format
+//	Path                 string                                           // of the lock routes. Default: /api/lock
+//	TTL                  time.Duration                                    // of a hold after its last renewal. Default: 1 minute
+//	TrustedOrigins       []string                                         // other sites whose pages may change locks
+//	MaxWaiters           int                                              // that wait in this process. Default: 4096
+//	MaxWaitersPerUser    int                                              // Default: 32
+//	MaxWaitedUIDs        int                                              // that those wait for. Default: 200000
+//	MaxWaitedUIDsPerUser int                                              // Default: 6400
 type Config = rest.Config[*http.Request]
 
 // GuardConfig changes the guard of one route. With the zero value, the guard refuses every edit by a user who
