@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ func init() { logging.Disable() }
 type fixture struct {
 	*core.Locker
 	client  *redis.Client
+	prefix  string // of the keys
 	now     time.Time
 	server  *embedded.Server
 	mu      sync.Mutex
@@ -51,7 +53,7 @@ func (f *fixture) events() []core.EventKind {
 
 func newFixture(t *testing.T, client *redis.Client, options core.Options) *fixture {
 	t.Helper()
-	f := &fixture{client: client}
+	f := &fixture{client: client, prefix: cmp.Or(options.Prefix, "editlock:")}
 	options.OnEvent = func(_ context.Context, e core.Event) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -92,7 +94,15 @@ func onRedis(t *testing.T) *fixture {
 	return newFixture(t, redistest.Start(t).Client(t), core.Options{})
 }
 
-// onBoth runs a test that needs no time to pass on the embedded and on the real Redis.
+// onRunning is a fixture on the server that runs already, if one is given.
+func onRunning(t *testing.T) *fixture {
+	t.Helper()
+	running := redistest.RequireRunning(t)
+	return newFixture(t, running.Client(t), core.Options{Prefix: running.Prefix(t)})
+}
+
+// onBoth runs a test that needs no time to pass on the embedded and on the real Redis, and on one that runs already if
+// it is given.
 func onBoth(t *testing.T, test func(t *testing.T, f *fixture)) {
 	t.Helper()
 	t.Parallel()
@@ -104,6 +114,10 @@ func onBoth(t *testing.T, test func(t *testing.T, f *fixture)) {
 		t.Parallel()
 		test(t, onRedis(t))
 	})
+	t.Run("running", func(t *testing.T) {
+		t.Parallel()
+		test(t, onRunning(t))
+	})
 }
 
 // The defaults of core.Options.
@@ -114,6 +128,9 @@ const (
 
 // lockKey is where the engine keeps a resource whose uid has no brace.
 func lockKey(uid string) string { return "editlock:{" + uid + "}" }
+
+// key is the same where the fixture has a prefix of its own.
+func (f *fixture) key(uid string) string { return f.prefix + "{" + uid + "}" }
 
 // look returns what is true of a resource.
 func (f *fixture) look(t *testing.T, uid string) core.Status {

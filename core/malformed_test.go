@@ -64,7 +64,7 @@ func malformed() map[string]any {
 // put writes a value under a resource's key, which has an end unless end is 0.
 func (f *fixture) put(t *testing.T, uid string, value any, end time.Duration) {
 	t.Helper()
-	ctx, key := t.Context(), lockKey(uid)
+	ctx, key := t.Context(), f.key(uid)
 	_, err := f.client.TxPipelined(ctx, func(p redis.Pipeliner) error {
 		p.Del(ctx, key)
 		switch value := value.(type) {
@@ -88,7 +88,7 @@ func (f *fixture) put(t *testing.T, uid string, value any, end time.Duration) {
 // holds returns what the key holds, and whether it has an end.
 func (f *fixture) holds(t *testing.T, uid string) string {
 	t.Helper()
-	ctx, key := t.Context(), lockKey(uid)
+	ctx, key := t.Context(), f.key(uid)
 	kind := f.client.Type(ctx, key).Val()
 	var value string
 	switch kind {
@@ -208,13 +208,13 @@ func TestWatchSeesARecordBecomeMalformedAndWellAgain(t *testing.T) {
 		if got := s.state(); got.Malformed || got.Locked {
 			t.Fatalf("%+v", got)
 		}
-		announce := func() { f.client.Publish(t.Context(), lockKey("d"), "written by hand") }
+		announce := func() { f.client.Publish(t.Context(), f.key("d"), "written by hand") }
 		f.put(t, "d", "hello", time.Hour)
 		announce()
 		if got := s.state(); !got.Malformed {
 			t.Errorf("malformed: %+v", got)
 		}
-		f.client.Del(t.Context(), lockKey("d"))
+		f.client.Del(t.Context(), f.key("d"))
 		acquire(t, f.Mutex("d", time.Minute, ann))
 		if got := s.state(); got.Malformed || !got.HeldBy(ann.ID) {
 			t.Errorf("well again: %+v", got)
@@ -231,14 +231,14 @@ func TestRecordWithoutAnEndGetsOneWithTheNextWrite(t *testing.T) {
 			"a linger":             func() { release(t, mine, core.ReleaseOptions{Linger: time.Second}) },
 			"a stranger's release": func() { release(t, f.Mutex("d", time.Minute, bob).WithSession("b")) },
 		} {
-			f.client.Del(t.Context(), lockKey("d"))
+			f.client.Del(t.Context(), f.key("d"))
 			acquire(t, mine)
-			f.client.Persist(t.Context(), lockKey("d"))
+			f.client.Persist(t.Context(), f.key("d"))
 			if got := f.look(t, "d"); !got.HeldBy(ann.ID) {
 				t.Errorf("%s: before it: %+v", name, got)
 			}
 			write()
-			if got := f.client.PTTL(t.Context(), lockKey("d")).Val(); got < retention-10*time.Second || got > retention+time.Minute {
+			if got := f.client.PTTL(t.Context(), f.key("d")).Val(); got < retention-10*time.Second || got > retention+time.Minute {
 				t.Errorf("%s lets the key live for %v", name, got)
 			}
 		}

@@ -23,7 +23,7 @@ const unknown = `{"asked_by":"Ann/\"é\"\n\u0001","idle":99999999999999,"below":
 // fields returns the record as JSON.
 func (f *fixture) fields(t *testing.T) map[string]any {
 	t.Helper()
-	return parsed(t, f.client.Get(t.Context(), lockKey("d")).Val())
+	return parsed(t, f.client.Get(t.Context(), f.key("d")).Val())
 }
 
 func parsed(t *testing.T, text string) (fields map[string]any) {
@@ -41,7 +41,7 @@ func (f *fixture) change(t *testing.T, change func(fields map[string]any)) {
 	change(fields)
 	text, err := json.Marshal(fields)
 	if err == nil {
-		err = f.client.SetArgs(t.Context(), lockKey("d"), text, redis.SetArgs{KeepTTL: true}).Err()
+		err = f.client.SetArgs(t.Context(), f.key("d"), text, redis.SetArgs{KeepTTL: true}).Err()
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestFieldsOfANewerVersionSurviveEveryOperation(t *testing.T) {
 		ctx := t.Context()
 		mine, others := f.Mutex("d", time.Minute, ann), f.Mutex("d", time.Minute, bob)
 		longer := f.Mutex("d", 4*time.Minute, ann) // of its ttl more than a third has gone
-		f.client.Set(ctx, lockKey("d"), unknown, time.Hour)
+		f.client.Set(ctx, f.key("d"), unknown, time.Hour)
 		for _, step := range []struct {
 			name string
 			do   func()
@@ -228,7 +228,7 @@ func TestUsersWithLongIDsPushOutNobodysEndedSession(t *testing.T) {
 		for i := range 32 {
 			acquire(t, f.Mutex("d", time.Minute, long).WithSession(fmt.Sprint("t", session, i)))
 		}
-		if size := f.client.StrLen(t.Context(), lockKey("d")).Val(); size > 16384 {
+		if size := f.client.StrLen(t.Context(), f.key("d")).Val(); size > 16384 {
 			t.Errorf("the record has %d bytes", size)
 		}
 		if got := f.endedBy(t); got[1.0] != 1 || len(got) != 2 {
@@ -259,14 +259,14 @@ func TestOneResourceTakesLittleMemory(t *testing.T) {
 	for i := range 40 {
 		acquire(t, f.Mutex(uid, time.Minute, ann).WithSession(fmt.Sprint(strings.Repeat("t", 62), i)))
 	}
-	used := f.client.MemoryUsage(t.Context(), lockKey(uid)).Val()
+	used := f.client.MemoryUsage(t.Context(), f.key(uid)).Val()
 	if used > 22<<10 {
 		t.Errorf("%d bytes", used)
 	}
 	t.Logf("%d bytes at most", used)
 
 	release(t, f.Mutex("unknown", time.Minute, ann).WithSession("s"))
-	used, end := f.client.MemoryUsage(t.Context(), lockKey("unknown")).Val(), f.client.PTTL(t.Context(), lockKey("unknown")).Val()
+	used, end := f.client.MemoryUsage(t.Context(), f.key("unknown")).Val(), f.client.PTTL(t.Context(), f.key("unknown")).Val()
 	if used > 256 || end > 10*time.Minute {
 		t.Errorf("a release of what nobody held takes %d bytes for %v", used, end)
 	}
@@ -287,7 +287,7 @@ func TestUserWithTheMarkOfBigIntegersIsNoInteger(t *testing.T) {
 		if text, err := json.Marshal(status.User.ID); err != nil || text[0] != '"' {
 			t.Errorf("%s is %s in JSON, %v", id, text, err)
 		}
-		if err := f.client.Del(t.Context(), lockKey("d")).Err(); err != nil {
+		if err := f.client.Del(t.Context(), f.key("d")).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,9 +23,11 @@
 // # Where it runs
 //
 // Each case has a store, an application and connections of its own; cases run in parallel. [Run] runs
-// them twice. Against the embedded server the clock stands still until a case moves it, so times are
+// them on each kind of server. Against the embedded server the clock stands still until a case moves it, so times are
 // exact and long ones cost nothing. Against a real redis-server (see redistest.Require) the same cases
-// run on a clock that goes: times are compared with what can have passed since the case began.
+// run on a clock that goes: times are compared with what can have passed since the case began. With the URL of a server
+// that runs already, in EDITLOCK_TEST_REDIS_URL, it runs them there too (see redistest.RequireRunning): on a server of
+// another make, or one that is somewhere else.
 //
 // Cases in which minutes must pass run on the embedded server alone. That loses nothing that is the
 // adapter's: time is decided in the engine's scripts, and that these decide alike on both servers is

@@ -11,7 +11,7 @@ type where int
 const (
 	everywhere where = iota
 	standing         // time must pass: only where the clock moves when told to
-	real             // a server must hang, or time pass by itself: only on redis-server
+	real             // a server must hang, or time pass by itself: not on the embedded server
 )
 
 // group is a set of cases on one part of the contract.
@@ -27,8 +27,9 @@ type testCase struct {
 	run  func(b *trial)
 }
 
-// Run exercises an adapter with every case of the contract: once against the embedded server and once
-// against a real redis-server. Without one in PATH the second half is skipped; see redistest.Require.
+// Run exercises an adapter with every case of the contract: once against the embedded server, once against a real
+// redis-server, and once against a server that runs already. Without a redis-server in PATH the second part is skipped,
+// see redistest.Require, and without a URL of a running one the third, see redistest.RequireRunning.
 func Run(t *testing.T, adapter Adapter) {
 	t.Helper()
 	t.Run("embedded", func(t *testing.T) {
@@ -38,6 +39,10 @@ func Run(t *testing.T, adapter Adapter) {
 	t.Run("redis", func(t *testing.T) {
 		t.Parallel()
 		runGroups(t, adapter, redisBackend(t), everyGroup())
+	})
+	t.Run("running", func(t *testing.T) {
+		t.Parallel()
+		runGroups(t, adapter, runningBackend(t), everyGroup())
 	})
 }
 

@@ -130,6 +130,47 @@ func redisBackend(t *testing.T) backend {
 	}
 }
 
+// runningBackend is a server that the tests have not started and cannot end: its faults are those of the way to it.
+func runningBackend(t *testing.T) backend {
+	t.Helper()
+	running := redistest.RequireRunning(t)
+	through := func(t *testing.T) (*redistest.Proxy, *store) {
+		t.Helper()
+		proxy := redistest.StartProxy(t, running.Addr)
+		client := running.Client(t, func(o *redis.Options) { o.Addr = proxy.Addr })
+		return proxy, &store{client: client, prefix: running.Prefix(t)}
+	}
+	return backend{
+		name: "running",
+		open: func(t *testing.T) *store {
+			t.Helper()
+			return &store{client: running.Client(t), prefix: running.Prefix(t)}
+		},
+		hang: func(t *testing.T) (s *store, resume, pause func()) {
+			t.Helper()
+			proxy, s := through(t)
+			proxy.BlackHole(true)
+			return s, func() { proxy.BlackHole(false) }, func() { proxy.BlackHole(true) }
+		},
+		gone: func(t *testing.T) *store {
+			t.Helper()
+			proxy, s := through(t)
+			proxy.Refuse(true)
+			return s
+		},
+		refusing: func(t *testing.T) *store {
+			t.Helper()
+			stranger := func(o *redis.Options) { o.Username, o.Password = "nobody-of-this-name", "secret" }
+			return &store{client: running.Client(t, stranger), prefix: running.Prefix(t)}
+		},
+		losing: func(t *testing.T) (*store, func(int)) {
+			t.Helper()
+			proxy, s := through(t)
+			return s, proxy.DropReplies
+		},
+	}
+}
+
 // trial is where one case is carried out.
 type trial struct {
 	*testing.T

@@ -108,6 +108,47 @@ func TestReadmeNamesTheLeastRedisThatIsTested(t *testing.T) {
 	}
 }
 
+// What README.md says of a server is what CI and the workflow run.
+func TestReadmeNamesTheServersThatAreTested(t *testing.T) {
+	t.Parallel()
+	byCI := map[string][]string{"Redis": {"7.0"}} // of Debian 12, which .ci/run installs
+	for _, row := range regexp.MustCompile(`(?m)^\w+ (redis|valkey)-server (\S+)$`).FindAllStringSubmatch(read(t, ".ci/servers"), -1) {
+		addServer(byCI, row[1], row[2])
+	}
+	workflow := read(t, ".github/workflows/ci.yml")
+	byWorkflow := make(map[string][]string)
+	for _, row := range regexp.MustCompile(`repository: \S+/(\w+),?\s+branch: "(\S+)"`).FindAllStringSubmatch(workflow, -1) {
+		addServer(byWorkflow, row[1], row[2])
+	}
+	for _, row := range regexp.MustCompile(`image: "?(?:\S+/)?(\w+):v?(\d+\.\d+)`).FindAllStringSubmatch(workflow, -1) {
+		addServer(byWorkflow, row[1], row[2])
+	}
+	for _, server := range []string{"Redis", "Valkey", "Dragonfly"} {
+		row := regexp.MustCompile(`(?m)^\| ` + server + ` \| (.*?) \| (.*?) \|`).FindStringSubmatch(read(t, "README.md"))
+		if row == nil {
+			t.Errorf("README.md has no row of %s", server)
+			continue
+		}
+		for i, want := range []map[string][]string{byCI, byWorkflow} {
+			slices.SortFunc(want[server], func(a, b string) int { return semver.Compare("v"+a, "v"+b) })
+			if got := strings.ReplaceAll(strings.TrimSuffix(row[i+1], ", may fail"), "–", ""); got != strings.Join(want[server], ", ") {
+				t.Errorf("README.md says of %s %q, and tested are %q", server, row[i+1], want[server])
+			}
+		}
+	}
+	if variable := "EDITLOCK_TEST_REDIS_URL"; !strings.Contains(workflow, variable+": redis://") ||
+		!strings.Contains(read(t, "core/redistest/running.go"), `"`+variable+`"`) {
+		t.Errorf("the workflow's services are not given to the tests as %s", variable)
+	}
+}
+
+func addServer(servers map[string][]string, program, version string) {
+	name := strings.ToUpper(program[:1]) + program[1:]
+	if !slices.Contains(servers[name], version) {
+		servers[name] = append(servers[name], version)
+	}
+}
+
 // Modules that users import are tagged together, so each requires the same version of the main one.
 func TestNestedAdaptersRequireOneVersionOfTheMainModule(t *testing.T) {
 	t.Parallel()
