@@ -57,6 +57,7 @@ type (
 type site struct {
 	ctx     context.Context
 	addr    string
+	more    []string                // addresses of the cluster of which addr is a node; nil: addr is a server by itself
 	db      int                     // of editlock
 	patient bool                    // editlock is, too
 	pool    int                     // connections of a client; 0: as many as go-redis likes
@@ -141,6 +142,9 @@ func (s *site) redisURL() string {
 	url := fmt.Sprintf("redis://%s/0?pool_size=%d&dial_timeout=%v", s.addr, s.pool, patience)
 	if s.patient {
 		url += fmt.Sprintf("&read_timeout=%[1]v&write_timeout=%[1]v&pool_timeout=%[1]v", patience)
+	}
+	for _, node := range s.more {
+		url += "&addr=" + node
 	}
 	return url
 }
