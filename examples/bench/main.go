@@ -6,10 +6,9 @@
 // It needs redis-server in PATH, starts servers of its own, and writes results.md, results.svg, and what it measured of
 // each goal into runs (runs.go).
 // Each part of it is one file: engine.go and cases.go, replay.go (what redis-server alone takes), locks.go (many
-// held locks), http.go, distant.go, waiters.go, cluster.go
-// (with listening.go: who hears of a change); serve.go, load.go and child.go are the processes they need. How it
-// measures is in slices.go, what becomes of the figures in stats.go and report.go. With -against it compares two
-// builds of the engine instead (against.go).
+// held locks), http.go, distant.go, waiters.go, polls.go (waiters over HTTP), cluster.go and listening.go (who hears of
+// a change); serve.go, load.go and child.go are the processes they need. How it measures is in slices.go, what becomes
+// of the figures in stats.go and report.go. With -against it compares two builds of the engine instead (against.go).
 package main
 
 import (
@@ -56,6 +55,7 @@ var parts = []part{
 	{"http", measureHTTP},
 	{"distant", measureDistant},
 	{"waiters", measureWaiters},
+	{"http-waiters", measureHTTPWaiters},
 	{"cluster", measureCluster},
 }
 
