@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -43,9 +44,9 @@ func (c *counted) Read(text []byte) (int, error) {
 func (c *counted) count(text []byte) {
 	c.received.bytes.Add(int64(len(text)))
 	for i, begin := range news {
-		all := append(c.tails[i], text...)
+		all := slices.Concat(c.tails[i], text)
 		c.received.messages.Add(int64(bytes.Count(all, begin)))
-		c.tails[i] = append(c.tails[i][:0], all[len(all)-min(len(all), len(begin)-1):]...)
+		c.tails[i] = all[len(all)-min(len(all), len(begin)-1):]
 	}
 }
 

@@ -11,7 +11,9 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/editlock/editlock/core"
@@ -47,18 +49,20 @@ func (p pollPlan) waitersOf(document int) (n int) {
 	return n
 }
 
-// pollRequest asks the process with the clients for one of three steps. The reply is a pollReply.
+// pollRequest asks the process with the clients for one of three steps.
 type pollRequest struct {
 	Connect string // to this address, and let every client read the state of its document
 	Plan    pollPlan
 	Wait    bool  // let all of them wait from now on, again and again
-	Change  []int // let these documents change hands, as fast as they do, and await the waiters' answers
+	Change  []int // let these documents, if any, change hands, as fast as they do, and await the waiters' answers
 }
 
 type pollReply struct {
-	Took   []float64 // ms from each change to each of its waiters' answers
-	Span   float64   // ms from the first change to the end of the last call
-	Failed string
+	Took        []float64 // ms from each change to each of its waiters' answers
+	Span        float64   // ms from the first change to the end of the last call
+	Unavailable int64     // answers of 503 so far
+	Pausing     int64     // clients that will ask again after one
+	Failed      string
 }
 
 func measureHTTPWaiters(ctx context.Context, b *bed, c config, _ *disturbance) (results, error) {
@@ -72,19 +76,20 @@ func measureHTTPWaiters(ctx context.Context, b *bed, c config, _ *disturbance) (
 	}
 	memory := section{
 		title:  fmt.Sprintf("%s requests that wait for %s documents over HTTP", thousands(int64(plan.Waiters)), thousands(int64(plan.Documents))),
-		note:   "Memory of the server a request, KB, above the idle process and after a collection. " + note,
+		note:   "Memory of the server a request, KB, above the idle process and after a collection." + note,
 		header: []string{"", "resident", "of that its connection", "heap and stacks", "goroutines a request"},
 	}
 	few := plan.waitersOf(1)
 	told := section{
 		title:  memory.title + ": until they are answered",
 		header: []string{"ms from the change of hands"},
-		note:   "While all others wait. Server, clients and redis-server share the machine's cores.",
+		note: "While all others wait. Server, clients and redis-server share the machine's cores. A client that is answered " +
+			"with 503 (Redis did not answer within the time limit of 1 s) asks again a second later, as a page does.",
 	}
 	for _, what := range []string{fmt.Sprintf("one document, %d waiters", few), fmt.Sprintf("one document, %s waiters", thousands(int64(plan.Crowd))), "all documents at once"} {
 		told.header = append(told.header, what+": p50", "p99", "last")
 	}
-	told.header = append(told.header, "changed within")
+	told.header = append(told.header, "changed within", "answers of 503")
 	var verdicts []verdict
 	for _, f := range frameworks {
 		one, err := poll(ctx, f.name, plan, singles, crowds, alls)
@@ -101,7 +106,7 @@ func measureHTTPWaiters(ctx context.Context, b *bed, c config, _ *disturbance) (
 			all := slices.Sorted(slices.Values(slices.Concat(changes...)))
 			row = append(row, figure(quantile(all, 0.5)), figure(quantile(all, 0.99)), figure(all[len(all)-1]))
 		}
-		told.rows = append(told.rows, append(row, spread(summarize(one.spans))))
+		told.rows = append(told.rows, append(row, spread(summarize(one.spans)), thousands(one.unavailable)))
 		for _, changes := range []struct {
 			waiters int
 			took    [][]float64
@@ -129,7 +134,7 @@ func (p pollPlan) within(descriptors int, err error) (pollPlan, string, error) {
 	if p.Waiters = descriptors - spare; p.Waiters < 2*p.Crowd {
 		return p, "", fmt.Errorf("a process may have %d descriptors only", descriptors)
 	}
-	return p, fmt.Sprintf("There are no more because a process may have %s descriptors here.", thousands(int64(descriptors))), nil
+	return p, fmt.Sprintf(" There are no more because a process may have %s descriptors here.", thousands(int64(descriptors))), nil
 }
 
 // polled is what was measured of one framework.
@@ -137,6 +142,7 @@ type polled struct {
 	connected, waiting footprint // above idle
 	few, crowd, all    [][]float64
 	spans              []float64 // of the changes of all documents
+	unavailable        int64     // answers of 503
 }
 
 // poll measures a framework, on a redis-server and in processes that end with it.
@@ -156,15 +162,22 @@ func poll(ctx context.Context, framework string, plan pollPlan, singles, crowds,
 	if err != nil {
 		return p, err
 	}
+	// ask returns when all that follows from the request has been done.
 	ask := func(request pollRequest) (pollReply, error) {
-		var reply pollReply
-		if err := clients.ask(request, &reply); err != nil {
-			return reply, err
+		reply, err := clients.poll(request)
+		for limit := time.Now().Add(time.Minute); err == nil; {
+			if err = atRest(ctx, server.pid(), clients.pid()); err != nil {
+				break
+			}
+			now, err := clients.poll(pollRequest{})
+			if p.unavailable = now.Unavailable; err != nil || now.Pausing == 0 {
+				return reply, err
+			}
+			if time.Now().After(limit) {
+				return reply, fmt.Errorf("%d clients are answered with 503 again and again", now.Pausing)
+			}
 		}
-		if reply.Failed != "" {
-			return reply, errors.New(reply.Failed)
-		}
-		return reply, atRest(ctx, server.pid(), clients.pid())
+		return reply, err
 	}
 	looks := make([]footprint, 3) // idle, connected, waiting
 	for i, request := range []pollRequest{{}, {Connect: addr, Plan: plan}, {Wait: true}} {
@@ -198,6 +211,13 @@ func poll(ctx context.Context, framework string, plan pollPlan, singles, crowds,
 		change(crowds, func(int) []int { return []int{0} }, &p.crowd))
 	p.spans = nil
 	return p, cmp.Or(err, change(alls, func(int) []int { return everything }, &p.all))
+}
+
+func (c *child) poll(request pollRequest) (reply pollReply, err error) {
+	if err = c.ask(request, &reply); err == nil && reply.Failed != "" {
+		err = errors.New(reply.Failed)
+	}
+	return reply, err
 }
 
 // atRest returns when the processes do next to nothing: nobody else says when all requests wait.
@@ -249,8 +269,9 @@ func polls(args []string, requests *json.Decoder, replies *json.Encoder) error {
 		}
 		reply, err := p.carryOut(request)
 		if err != nil {
-			reply = pollReply{Failed: err.Error()}
+			reply.Failed = err.Error()
 		}
+		reply.Unavailable, reply.Pausing = p.refused.answers.Load(), p.refused.pausing.Load()
 		if err := replies.Encode(reply); err != nil {
 			return err
 		}
@@ -264,7 +285,11 @@ type pollers struct {
 	all     []*poller
 	answers chan pollAnswer
 	held    map[int]bool // documents
+	refused refusals
 }
+
+// refusals are answers of 503, after which a client pauses and asks again.
+type refusals struct{ answers, pausing atomic.Int64 }
 
 // pollAnswer is a new state that a client was told, or why it gave up.
 type pollAnswer struct {
@@ -285,7 +310,12 @@ func (p *pollers) carryOut(request pollRequest) (pollReply, error) {
 		p.plan, p.answers = request.Plan, make(chan pollAnswer, request.Plan.Waiters)
 		return pollReply{}, p.connect(request.Connect)
 	case request.Wait:
-		for _, one := range p.all {
+		// Pages are opened one after the other, too.
+		const together, pause = 100, 20 * time.Millisecond
+		for i, one := range p.all {
+			if i%together == together-1 {
+				time.Sleep(pause)
+			}
 			go one.keepAsking(p.answers)
 		}
 		return pollReply{}, nil
@@ -303,7 +333,7 @@ func (p *pollers) connect(addr string) error {
 	for first := range atOnce {
 		work.Go(func() {
 			for i := first; i < len(p.all) && failures[first] == nil; i += atOnce {
-				p.all[i], failures[first] = newPoller(addr, p.plan.document(i), i%p.plan.Users+1)
+				p.all[i], failures[first] = newPoller(addr, p.plan.document(i), i%p.plan.Users+1, &p.refused)
 			}
 		})
 	}
@@ -367,14 +397,15 @@ type poller struct {
 	reader         *bufio.Reader
 	document, user int
 	tag            string // of the state that it knows
+	refused        *refusals
 }
 
-func newPoller(addr string, document, user int) (*poller, error) {
+func newPoller(addr string, document, user int, refused *refusals) (*poller, error) {
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
-	p := &poller{conn: conn, reader: bufio.NewReaderSize(conn, 1<<10), document: document, user: user}
+	p := &poller{conn: conn, reader: bufio.NewReaderSize(conn, 1<<10), document: document, user: user, refused: refused}
 	if err := conn.SetDeadline(time.Now().Add(10 * time.Minute)); err != nil { // no benchmark lasts longer
 		return p, err
 	}
@@ -385,7 +416,8 @@ func newPoller(addr string, document, user int) (*poller, error) {
 	return p, err
 }
 
-// ask sends a request with some headers more, and reports whether the answer is a new state.
+// ask sends a request with some headers more, and reports whether the answer is a new state. After a 503 it asks
+// again, when the answer says so.
 func (p *poller) ask(headers string) (fresh bool, err error) {
 	if _, err := fmt.Fprintf(p.conn, "GET /api/lock/%s/ HTTP/1.1\r\nHost: localhost\r\nX-User: %d\r\n%s\r\n", lockUID(p.document), p.user, headers); err != nil {
 		return false, err
@@ -396,10 +428,18 @@ func (p *poller) ask(headers string) (fresh bool, err error) {
 	}
 	_, err = io.Copy(io.Discard, response.Body)
 	err = cmp.Or(err, response.Body.Close())
+	if err != nil {
+		return false, err
+	}
+	if after, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil && response.StatusCode == http.StatusServiceUnavailable {
+		p.refused.answers.Add(1)
+		p.refused.pausing.Add(1)
+		time.Sleep(time.Duration(after) * time.Second)
+		p.refused.pausing.Add(-1)
+		return p.ask(headers)
+	}
 	p.tag = response.Header.Get("ETag")
 	switch {
-	case err != nil:
-		return false, err
 	case response.StatusCode != http.StatusOK && response.StatusCode != http.StatusNotModified || p.tag == "":
 		return false, fmt.Errorf("answered with %s and the entity tag %q", response.Status, p.tag)
 	case headers != "" && response.Header.Get("Preference-Applied") == "":

@@ -42,7 +42,7 @@ func newRunRecord(now time.Time, redisVersion string, verdicts []verdict) runRec
 
 // commit names the commit of this checkout.
 func commit() string {
-	text, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output() //nolint:noctx // it reads a few files
+	text, err := exec.Command("git", "describe", "--always", "--dirty", "--exclude=*").Output()
 	if err != nil {
 		return "unknown"
 	}
@@ -50,7 +50,7 @@ func commit() string {
 }
 
 func (r runRecord) save(folder string) error {
-	if err := os.MkdirAll(folder, 0o755); err != nil { //nolint:gosec // as readable as results.md
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err
 	}
 	text, err := json.MarshalIndent(r, "", "\t")
@@ -58,7 +58,7 @@ func (r runRecord) save(folder string) error {
 		return err
 	}
 	file := filepath.Join(folder, r.Date.Format("2006-01-02T150405Z")+".json")
-	return os.WriteFile(file, append(text, '\n'), 0o644) //nolint:gosec // as readable as results.md
+	return os.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 // loadRuns reads the runs of a folder, the oldest first. A folder that is not there has none.
@@ -69,7 +69,7 @@ func loadRuns(folder string) ([]runRecord, error) {
 	}
 	var runs []runRecord
 	for _, file := range files {
-		text, err := os.ReadFile(file) //nolint:gosec // the caller names the folder
+		text, err := os.ReadFile(file)
 		if err != nil {
 			return nil, err
 		}
