@@ -90,7 +90,7 @@ func TestShortRun(t *testing.T) {
 		expected = append(expected, "Goals: messages to the other 4 of 5 processes of which one waits, "+place)
 	}
 	for _, operation := range clusterOperations {
-		expected = append(expected, "A cluster as it grows: "+operation)
+		expected = append(expected, "A cluster as it grows: "+operation, "A cluster as it grows: batches: "+operation)
 	}
 	for _, f := range frameworks {
 		const title = "200 requests that wait for 20 documents over HTTP"

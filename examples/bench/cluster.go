@@ -22,6 +22,7 @@ import (
 // while nothing happens (its nodes talk to each other) is measured in the same round and taken off.
 
 const (
+	leastMasters   = 3
 	callersAMaster = 21
 	// shelf is how many documents a caller goes through: their slots spread its calls over the masters.
 	shelf = 16
@@ -36,9 +37,9 @@ const (
 var clusterOperations = []string{"acquire + release", "acquire", "renew", "denied", "guard check", "go-redis GET"}
 
 func measureCluster(ctx context.Context, b *bed, c config, noise *disturbance) (results, error) {
-	counts := []int{3, 6, 12}
+	counts := []int{leastMasters, 2 * leastMasters, 4 * leastMasters}
 	if c.short {
-		counts = []int{3, 4}
+		counts = []int{leastMasters, leastMasters + 1}
 	}
 	var clusters []*redistest.Cluster
 	var jobs []job
@@ -55,8 +56,8 @@ func measureCluster(ctx context.Context, b *bed, c config, noise *disturbance) (
 	for i := range jobs {
 		jobs[i].own = own // the processor time of the other clusters is this benchmark's as well
 	}
-	c.rounds = max(2*c.rounds/3, 1) // with longer slices: most callers make few calls in a short one
-	found, err := interleave(jobs, 3*c.slice/2, c, noise)
+	c.rounds = max(c.rounds/2, 1) // since slices are longer than elsewhere
+	found, err := interleave(jobs, c.slice, c, noise)
 	if err != nil {
 		return results{}, err
 	}
@@ -66,7 +67,7 @@ func measureCluster(ctx context.Context, b *bed, c config, noise *disturbance) (
 	return r, err
 }
 
-// clusterJobs are those of one cluster, and the processes that take part.
+// clusterJobs are those of one cluster, under the number of its masters, and the processes that take part.
 func clusterJobs(ctx context.Context, b *bed, cluster *redistest.Cluster, masters int) (jobs []job, own []int, err error) {
 	var admins []*redis.Client
 	for _, node := range cluster.Nodes {
@@ -101,9 +102,10 @@ func clusterJobs(ctx context.Context, b *bed, cluster *redistest.Cluster, master
 		if err := cmp.Or(failures...); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", operation, err)
 		}
-		one := rig.callers(operation, calls)
-		one.callers = masters // by which the figures are told apart
-		jobs = append(jobs, one)
+		jobs = append(jobs, job{name: operation, callers: masters, run: func(d time.Duration) (sample, error) {
+			// With the callers in proportion, so that each makes as many calls on any cluster.
+			return rig.slice(calls, time.Duration(masters)*d/leastMasters)
+		}})
 	}
 	jobs = append(jobs, job{name: idle, callers: masters, run: func(d time.Duration) (sample, error) {
 		begin, was := time.Now(), rig.used()
@@ -191,8 +193,17 @@ func clusterResults(found series, counts []int) results {
 	for _, n := range counts[1:] {
 		s.header = append(s.header, fmt.Sprintf("%d / %d", n, least))
 	}
+	batches := section{
+		title: s.title + ": batches", header: s.header[:1+len(counts)],
+		note: "How often the servers read from a connection, an operation: fewer reads are larger batches.",
+	}
 	var verdicts []verdict
 	for _, operation := range clusterOperations {
+		shared := []string{operation}
+		for _, n := range counts {
+			shared = append(shared, figure(found.summary(key{operation, n}, reads).Median))
+		}
+		batches.rows = append(batches.rows, shared)
 		row, base := []string{operation}, aboveIdle(found, operation, least)
 		for _, n := range counts {
 			row = append(row, spread(summarize(inMicro(aboveIdle(found, operation, n)))))
@@ -216,7 +227,7 @@ func clusterResults(found series, counts []int) results {
 		row = append(row, "")
 	}
 	s.rows = append(s.rows, row)
-	return results{Sections: []section{s}, Verdicts: verdicts}
+	return results{Sections: []section{s, batches}, Verdicts: verdicts}
 }
 
 func inMicro(ns map[int]float64) (values []float64) {
