@@ -19,22 +19,36 @@ const (
 	clusterSlots   = 16384
 )
 
-// Cluster is a private Redis cluster of three masters with one replica each. A node that a test paused
+// Cluster is a private Redis cluster, by default of three masters with one replica each. A node that a test paused
 // or killed is asked nothing by its methods; they wait for what the others agree on.
 type Cluster struct {
-	// Nodes are the servers: at the start three masters, then their replicas in the same order.
+	// Nodes are the servers: at the start the masters, then their replicas in the same order.
 	Nodes []*Server
 
-	t   testing.TB
-	ids map[*Server]string
+	t        testing.TB
+	ids      map[*Server]string
+	replicas int
 }
 
 // StartCluster starts a cluster and returns when every node finds it in order. It ends with the test.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
-	c := &Cluster{t: t, ids: make(map[*Server]string)}
+	return startCluster(t, clusterMasters, clusterMasters)
+}
+
+// StartMasters starts a cluster of n masters without replicas, of which none may end: its slots would be nobody's. It
+// is for what depends on their number. The cluster ends with the test.
+func StartMasters(t testing.TB, n int) *Cluster {
+	t.Helper()
+	return startCluster(t, n, 0)
+}
+
+// startCluster starts masters, the first of which have a replica each.
+func startCluster(t testing.TB, masterCount, replicaCount int) *Cluster {
+	t.Helper()
+	c := &Cluster{t: t, ids: make(map[*Server]string), replicas: replicaCount}
 	buses := make(map[*Server]string)
-	for range 2 * clusterMasters {
+	for range masterCount + replicaCount {
 		var bus string
 		s := start(t, readyRedis, "", func(port int) []string {
 			bus = strconv.Itoa(nextPort())
@@ -45,7 +59,7 @@ func StartCluster(t testing.TB) *Cluster {
 	}
 
 	ctx := t.Context()
-	masters, replicas := c.Nodes[:clusterMasters], c.Nodes[clusterMasters:]
+	masters, replicas := c.Nodes[:masterCount], c.Nodes[masterCount:]
 	for i, s := range c.Nodes {
 		id, err := s.admin.ClusterMyID(ctx).Result()
 		c.must(err)
@@ -54,7 +68,7 @@ func StartCluster(t testing.TB) *Cluster {
 		c.must(s.admin.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err())
 	}
 	for i, s := range masters {
-		first, last := i*clusterSlots/clusterMasters, (i+1)*clusterSlots/clusterMasters-1
+		first, last := i*clusterSlots/masterCount, (i+1)*clusterSlots/masterCount-1
 		c.must(s.admin.ClusterAddSlotsRange(ctx, first, last).Err())
 	}
 	for _, s := range c.Nodes[1:] {
@@ -97,7 +111,7 @@ func (c *Cluster) inOrder(ctx context.Context, s *Server) error {
 			replicas++
 		}
 	}
-	if len(members) != len(c.Nodes) || replicas != clusterMasters {
+	if len(members) != len(c.Nodes) || replicas != c.replicas {
 		return fmt.Errorf("%s knows %d nodes and %d replicas", s.Addr, len(members), replicas)
 	}
 	if members[0].is("slave") {

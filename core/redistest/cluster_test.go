@@ -129,3 +129,34 @@ func TestACluster(t *testing.T) {
 		}
 	})
 }
+
+func TestMastersWithoutReplicas(t *testing.T) {
+	t.Parallel()
+	const n = 5
+	cluster := StartMasters(t, n)
+	ctx := t.Context()
+	slots := 0
+	for _, node := range cluster.Nodes {
+		members, err := node.members(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(members) != n || !members[0].is("master") {
+			t.Errorf("%s knows %d nodes and is %v", node.Addr, len(members), members[0].flags)
+		}
+		for slot := range clusterSlots {
+			if members[0].owns(slot) {
+				slots++
+			}
+		}
+	}
+	if len(cluster.Nodes) != n || slots != clusterSlots {
+		t.Errorf("%d nodes have %d slots, want %d and %d", len(cluster.Nodes), slots, n, clusterSlots)
+	}
+	client := cluster.Client(t)
+	for i := range 50 {
+		if err := client.Set(ctx, fmt.Sprint("draft-", i), "text", 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

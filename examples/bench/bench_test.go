@@ -82,7 +82,29 @@ func TestShortRun(t *testing.T) {
 		"With many held locks, 16 callers: acquire + release", "Memory of a held lock: 1,000",
 		"Redis at a distance of 2.5ms, 16 callers: go-redis GET",
 		"200 waiters on 20 documents in one process: goroutines", "Goals: memory of a lock",
+		"A cluster as it grows: % of a core while nothing happens",
+		"Goals: acquire + release on a cluster, server CPU, 4 masters / 3",
+		"Who hears of a change, of 5 processes of which one waits: to the process that waits",
 	)
+	for _, place := range []string{"one server", "a cluster of 3 masters"} {
+		expected = append(expected, "Goals: messages to the other 4 of 5 processes of which one waits, "+place)
+	}
+	for _, operation := range clusterOperations {
+		expected = append(expected, "A cluster as it grows: "+operation, "A cluster as it grows: batches: "+operation)
+	}
+	for _, f := range frameworks {
+		const title = "200 requests that wait for 20 documents over HTTP"
+		expected = append(expected, title+": "+f.name, title+": until they are answered: "+f.name)
+		for _, waiters := range []string{"8", "50"} {
+			expected = append(expected, "Goals: last of "+waiters+" waiters answered over HTTP while 200 wait, "+f.name)
+		}
+	}
+	for _, g := range goals {
+		expected = append(expected, "Beside what one could pick instead: "+g.of+" / "+g.by)
+		for n := range g.limits {
+			expected = append(expected, "Goals: "+g.of+" / "+g.by+", "+callersText(n))
+		}
+	}
 	for _, row := range expected {
 		cells, ok := figures[row]
 		if !ok {

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strconv"
@@ -55,10 +57,12 @@ type (
 type site struct {
 	ctx     context.Context
 	addr    string
-	db      int        // of editlock
-	patient bool       // editlock is, too
-	pool    int        // connections of a client; 0: as many as go-redis likes
-	hook    redis.Hook // of go-redis clients; nil: none
+	more    []string                // addresses of the cluster of which addr is a node; nil: addr is a server by itself
+	db      int                     // of editlock
+	patient bool                    // editlock is, too
+	pool    int                     // connections of a client; 0: as many as go-redis likes
+	hook    redis.Hook              // of go-redis clients; nil: none
+	tap     func(net.Conn) net.Conn // around the connections of rueidis's clients; nil: none
 	shared  *redis.Client
 	closers []func()
 }
@@ -88,11 +92,25 @@ func (s *site) goRedis() *redis.Client {
 }
 
 func (s *site) rueidis() (rueidis.Client, error) {
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.addr}})
+	client, err := rueidis.NewClient(s.rueidisOption())
 	if err == nil {
 		s.onClose(client.Close)
 	}
 	return client, err
+}
+
+func (s *site) rueidisOption() rueidis.ClientOption {
+	option := rueidis.ClientOption{InitAddress: []string{s.addr}}
+	if s.tap != nil {
+		option.DialCtxFn = func(ctx context.Context, addr string, dialer *net.Dialer, _ *tls.Config) (net.Conn, error) {
+			conn, err := dialer.DialContext(ctx, "tcp", addr)
+			if err != nil {
+				return nil, err
+			}
+			return s.tap(conn), nil
+		}
+	}
+	return option
 }
 
 // locker is made as an application makes it.
@@ -124,6 +142,9 @@ func (s *site) redisURL() string {
 	url := fmt.Sprintf("redis://%s/0?pool_size=%d&dial_timeout=%v", s.addr, s.pool, patience)
 	if s.patient {
 		url += fmt.Sprintf("&read_timeout=%[1]v&write_timeout=%[1]v&pool_timeout=%[1]v", patience)
+	}
+	for _, node := range s.more {
+		url += "&addr=" + node
 	}
 	return url
 }
@@ -335,7 +356,7 @@ func rueidislockCases() []benchCase {
 	// after TryNextAfter, which 256 callers on a busy machine can exceed.
 	locker := func(s *site) (rueidislock.Locker, error) {
 		locks, err := rueidislock.NewLocker(rueidislock.LockerOption{
-			ClientOption: rueidis.ClientOption{InitAddress: []string{s.addr}},
+			ClientOption: s.rueidisOption(),
 			KeyMajority:  1, NoLoopTracking: true, KeyValidity: held, TryNextAfter: patience,
 		})
 		if err == nil {

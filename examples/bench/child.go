@@ -19,6 +19,7 @@ var roles = map[string]func(args []string, requests *json.Decoder, replies *json
 	"serve":  serve,
 	"load":   load,
 	"wait":   wait,
+	"polls":  polls,
 	"slices": serveSlices,
 }
 

@@ -11,7 +11,7 @@ import (
 
 // The engine beside the wire and beside other locks: one redis-server, one process, calls in Go.
 
-// goal bounds the ratio of two cases for 1, 64 and 256 callers.
+// goal bounds the ratio of two cases, by the number of callers.
 type goal struct {
 	of, by string
 	limits map[int]float64
@@ -21,15 +21,30 @@ func limits(one, sixtyFour, most float64) map[int]float64 {
 	return map[int]float64{1: one, 64: sixtyFour, 256: most}
 }
 
+// fewAndMany are the limits up to 8 callers and from 16 on; 0: no goal.
+func fewAndMany(few, many float64) map[int]float64 {
+	limits := make(map[int]float64)
+	for _, n := range []int{1, 2, 4, 8, 16, 64, 256} {
+		limit := few
+		if n >= 16 {
+			limit = many
+		}
+		if limit > 0 {
+			limits[n] = limit
+		}
+	}
+	return limits
+}
+
 var goals = []goal{
-	{"editlock guard check", "go-redis GET", limits(1.10, 0.25, 0.15)},
+	{"editlock guard check", "go-redis GET", fewAndMany(1.15, 1)},
 	{"editlock guard check", "rueidis GET", limits(1.20, 0.55, 0.40)},
 	{"editlock acquire", "go-redis EVALSHA", limits(1.15, 0.70, 0.40)},
 	{"editlock renew", "go-redis EVALSHA", limits(1.15, 0.70, 0.40)},
 	{"editlock denied", "go-redis EVALSHA", limits(1.15, 0.70, 0.40)},
-	{"editlock acquire + release", "redislock acquire + release", limits(1.05, 0.50, 0.35)},
-	{"editlock acquire + release", "redsync acquire + release", limits(1.00, 0.40, 0.30)},
-	{"editlock acquire + release", "rueidislock acquire + release", limits(1.05, 0.70, 0.60)},
+	{"editlock acquire + release", "redislock acquire + release", fewAndMany(1.3, 1)},
+	{"editlock acquire + release", "redsync acquire + release", fewAndMany(0, 1)},
+	{"editlock acquire + release", "rueidislock acquire + release", fewAndMany(0, 1.1)},
 	{"editlock denied", "redislock denied", limits(0.80, 0.40, 0.35)},
 }
 
@@ -77,7 +92,7 @@ func measureEngine(ctx context.Context, b *bed, c config, noise *disturbance) (r
 }
 
 func engineResults(found series, measured []benchCase, callers []int) results {
-	var r results
+	r := results{Sections: []section{besideOthers(found, callers)}}
 	for _, n := range callers {
 		s := section{
 			title:  callersText(n),
@@ -121,6 +136,28 @@ func engineResults(found series, measured []benchCase, callers []int) results {
 			"redsync acquire + release", "rueidislock acquire + release"),
 	}
 	return r
+}
+
+// besideOthers has the ratios for all numbers of callers, also where there is no goal.
+func besideOthers(found series, callers []int) section {
+	beside := section{
+		title: "Beside what one could pick instead", header: []string{"time a call, by the number of callers"},
+		note: "Less than 1 is for editlock.",
+	}
+	for _, n := range callers {
+		beside.header = append(beside.header, strconv.Itoa(n))
+	}
+	for _, g := range goals {
+		row, known := []string{g.of + " / " + g.by}, false
+		for _, n := range callers {
+			ratio := found.ratio(key{g.of, n}, key{g.by, n}, nsPerOp)
+			row, known = append(row, figure(ratio.Median)), known || ratio.known()
+		}
+		if known {
+			beside.rows = append(beside.rows, row)
+		}
+	}
+	return beside
 }
 
 // batchingVerdicts are the goals of batching: for no call and at no number of callers it costs more than to

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -20,18 +19,19 @@ var connectionCounts = []int{1, 4, 16, 64}
 
 func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (results, error) {
 	redisServer := redistest.Start(b)
-	rig, err := newRig(ctx, redisServer.Client(b))
+	admin := redisServer.Client(b)
+	rig, err := newRig(ctx, admin)
 	if err != nil {
 		return results{}, err
 	}
-	if err := ownDocuments(ctx, redisServer.Addr, rig.admin); err != nil {
+	if err := ownDocuments(ctx, redisServer.Addr, admin); err != nil {
 		return results{}, err
 	}
 	load, err := startChild(b, redisServer.Addr, "load")
 	if err != nil {
 		return results{}, err
 	}
-	own := []int{os.Getpid(), rig.pid, load.pid()}
+	own := append(rig.own(), load.pid())
 	type server struct {
 		name, addr string
 		pid        int

@@ -34,7 +34,8 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 	var verdicts []verdict
 	for _, n := range counts {
 		redisServer := redistest.Start(b)
-		rig, err := newRig(ctx, redisServer.Client(b))
+		admin := redisServer.Client(b)
+		rig, err := newRig(ctx, admin)
 		if err != nil {
 			return results{}, err
 		}
@@ -44,7 +45,7 @@ func measureLocks(ctx context.Context, b *bed, c config, noise *disturbance) (re
 		if err != nil {
 			return results{}, err
 		}
-		all, one, err := hold(ctx, rig, locker, n)
+		all, one, err := hold(ctx, rig, admin, locker, n)
 		if err != nil {
 			return results{}, err
 		}
@@ -159,7 +160,7 @@ func lockKey(uid string) string { return "editlock:{" + uid + "}" }
 
 // hold fills an empty database with n held locks, and tells their memory in bytes a lock: all that the
 // server used more, and what it says of one key.
-func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one float64, err error) {
+func hold(ctx context.Context, rig *rig, admin *redis.Client, locker *core.Locker, n int) (all, one float64, err error) {
 	before, err := rig.info(ctx, "memory", "used_memory")
 	if err != nil {
 		return 0, 0, err
@@ -167,7 +168,7 @@ func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one f
 	if _, err := locker.Mutex(lockUID(0), held, lockHolder).Acquire(ctx); err != nil {
 		return 0, 0, err
 	}
-	keys, err := rig.admin.Keys(ctx, "*").Result()
+	keys, err := admin.Keys(ctx, "*").Result()
 	if err != nil {
 		return 0, 0, err
 	}
@@ -176,7 +177,7 @@ func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one f
 		return 0, 0, fmt.Errorf("one lock has the keys %q, not %s", keys, first)
 	}
 	for from := 1; from < n; from += copiesAtATime {
-		_, err := rig.admin.Pipelined(ctx, func(p redis.Pipeliner) error {
+		_, err := admin.Pipelined(ctx, func(p redis.Pipeliner) error {
 			for i := from; i < min(from+copiesAtATime, n); i++ {
 				p.Copy(ctx, first, lockKey(lockUID(i)), 0, false)
 			}
@@ -197,6 +198,6 @@ func hold(ctx context.Context, rig *rig, locker *core.Locker, n int) (all, one f
 	if err != nil {
 		return 0, 0, err
 	}
-	usage, err := rig.admin.MemoryUsage(ctx, first).Result()
+	usage, err := admin.MemoryUsage(ctx, first).Result()
 	return (after - before) / float64(n), float64(usage), err
 }

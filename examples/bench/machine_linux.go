@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -100,6 +101,15 @@ func processor() string {
 func system() string {
 	text, _ := os.ReadFile("/proc/sys/kernel/osrelease")
 	return "Linux " + strings.TrimSpace(string(text))
+}
+
+// descriptors is how many a process may have: Go's runtime has raised the soft limit to the hard one.
+func descriptors() (int, error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("getrlimit: %w", err)
+	}
+	return int(min(limit.Cur, math.MaxInt32)), nil
 }
 
 // resident is the memory of this process that is in RAM, in bytes.

@@ -17,4 +17,7 @@ func processor() string { return runtime.GOARCH }
 
 func system() string { return runtime.GOOS }
 
+// descriptors is 0: the machine does not tell, and one with few fails.
+func descriptors() (int, error) { return 0, nil }
+
 func resident() (int64, error) { return 0, errOnlyLinux }

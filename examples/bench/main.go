@@ -3,11 +3,12 @@
 //
 //	cd examples/bench && go run .
 //
-// It needs redis-server in PATH, starts servers of its own, and writes results.md and results.svg.
+// It needs redis-server in PATH, starts servers of its own, and writes results.md, results.svg, and what it measured of
+// each goal into runs (runs.go).
 // Each part of it is one file: engine.go and cases.go, replay.go (what redis-server alone takes), locks.go (many
-// held locks), http.go, distant.go, waiters.go; serve.go, load.go and child.go are the processes they need. How it
-// measures is in slices.go, what becomes of the figures in stats.go and report.go. With -against it compares two
-// builds of the engine instead (against.go).
+// held locks), http.go, distant.go, waiters.go, polls.go (waiters over HTTP), cluster.go and listening.go (who hears of
+// a change); serve.go, load.go and child.go are the processes they need. How it measures is in slices.go, what becomes
+// of the figures in stats.go and report.go. With -against it compares two builds of the engine instead (against.go).
 package main
 
 import (
@@ -54,6 +55,8 @@ var parts = []part{
 	{"http", measureHTTP},
 	{"distant", measureDistant},
 	{"waiters", measureWaiters},
+	{"http-waiters", measureHTTPWaiters},
+	{"cluster", measureCluster},
 }
 
 func main() {
@@ -75,7 +78,7 @@ func run(args []string, log io.Writer) error {
 	callers := flags.String("callers", "1,2,4,8,16,64,256", "numbers of callers")
 	only := flags.String("cases", "", "a regular expression: only the cases whose names match")
 	names := flags.String("parts", partNames(), "what to measure")
-	out := flags.String("out", ".", "folder for results.md and results.svg")
+	out := flags.String("out", ".", "folder for results.md, results.svg and runs, with a file for each run but short ones")
 	against := flags.String("against", "", "another checkout of this repository: only compare its engine with this one")
 	flags.DurationVar(&c.late, "late", 0, "with -against: by how much the replies of Redis come late")
 	flags.BoolVar(&c.short, "short", false, "a run of seconds that says whether the benchmark works, and nothing else")
@@ -112,6 +115,15 @@ func run(args []string, log io.Writer) error {
 	}
 	all, version, err := measure(context.Background(), c)
 	if err != nil {
+		return err
+	}
+	runs := filepath.Join(*out, "runs")
+	if !c.short && len(all.Verdicts) > 0 {
+		if err := newRunRecord(time.Now(), version, all.Verdicts).save(runs); err != nil {
+			return err
+		}
+	}
+	if all.Runs, err = loadRuns(runs); err != nil {
 		return err
 	}
 	command := strings.TrimSpace("go run . " + strings.Join(args, " "))

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -15,7 +20,7 @@ import (
 
 // What a call costs redis-server by itself, which runs one command at a time: however many callers there are,
 // no call can take less. The rule of this file: the commands are those that the libraries send, taken down by a
-// hook and sent again, in pipelines so long that client and wire hardly count.
+// hook, or on the wire where a client has none, and sent again, in pipelines so long that client and wire hardly count.
 
 const (
 	feeders = 4  // connections that send
@@ -38,9 +43,10 @@ var timedCase = benchCase{name: "TIME, GET and SET in a script", open: func(s *s
 	}, err
 }}
 
-// replayed are the cases, by the clients whose commands a hook can see.
+// replayed are the cases.
 var replayed = []string{
-	"go-redis GET", "go-redis EVALSHA", timedCase.name, "redislock acquire + release", "redsync acquire + release",
+	"go-redis GET", "go-redis EVALSHA", timedCase.name,
+	"redislock acquire + release", "redsync acquire + release", "rueidislock acquire + release",
 	"editlock guard check", "editlock denied", "editlock renew", "editlock acquire + release",
 }
 
@@ -52,7 +58,7 @@ func measureReplay(ctx context.Context, b *bed, c config, noise *disturbance) (r
 	}
 	recorder := new(recorder)
 	s := newSite(ctx, redisServer.Addr)
-	s.hook = recorder
+	s.hook, s.tap = recorder, recorder.listenOn
 	defer s.close()
 	client := redis.NewClient(&redis.Options{Addr: redisServer.Addr, PoolSize: feeders, ReadTimeout: patience, PoolTimeout: patience})
 	defer client.Close()
@@ -81,8 +87,9 @@ func measureReplay(ctx context.Context, b *bed, c config, noise *disturbance) (r
 	}
 	perCall := func(one sample) float64 { return one.Server / replays }
 	r := section{
-		title:  "What a call costs redis-server",
-		note:   fmt.Sprintf("Processor time of redis-server for what a call sends, without a system call for each: pipelines of %d calls on %d connections.", replays, feeders),
+		title: "What a call costs redis-server",
+		note: fmt.Sprintf("Processor time of redis-server for what a call sends, without a system call for each: pipelines of %d calls on %d connections. "+
+			"What Redis does to track the keys that rueidislock has read is not in it.", replays, feeders),
 		header: []string{"", "µs a call", "x EVALSHA"},
 	}
 	evalsha := key{"go-redis EVALSHA", feeders}
@@ -100,10 +107,11 @@ type recorded struct {
 	word string
 }
 
-// recorder is a hook that takes commands down.
+// recorder takes commands down: as a hook, and on connections.
 type recorder struct {
 	mu       sync.Mutex
 	commands []recorded
+	wire     []byte // what was written to connections
 }
 
 // record returns what a call sends when the server knows its scripts.
@@ -112,14 +120,70 @@ func (r *recorder) record(ctx context.Context, do call) ([]recorded, error) {
 		return nil, err
 	}
 	r.mu.Lock()
-	r.commands = nil
+	r.commands, r.wire = nil, nil
 	r.mu.Unlock()
 	if err := do(ctx); err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.commands, nil
+	written, err := commandsIn(r.wire)
+	return append(r.commands, written...), err
+}
+
+// listenOn returns the connection; what is written to it is taken down.
+func (r *recorder) listenOn(conn net.Conn) net.Conn { return &tapped{conn, r} }
+
+type tapped struct {
+	net.Conn
+	recorder *recorder
+}
+
+func (t *tapped) Write(text []byte) (int, error) {
+	t.recorder.mu.Lock()
+	t.recorder.wire = append(t.recorder.wire, text...)
+	t.recorder.mu.Unlock()
+	return t.Conn.Write(text)
+}
+
+// commandsIn reads the commands that a client wrote: arrays of strings in Redis's protocol. A PING, by which a
+// client looks after its connection, is none of a call's.
+func commandsIn(wire []byte) (list []recorded, err error) {
+	in := bufio.NewReader(bytes.NewReader(wire))
+	number := func(kind byte) (n int, err error) {
+		line, err := in.ReadString('\n')
+		if err == nil && line[0] != kind {
+			err = fmt.Errorf("%q begins with another character than %q", line, kind)
+		}
+		if err == nil {
+			n, err = strconv.Atoi(strings.TrimSpace(line[1:]))
+		}
+		return n, err
+	}
+	for {
+		words, err := number('*')
+		if errors.Is(err, io.EOF) {
+			return list, nil
+		}
+		args := make([]any, max(words, 0))
+		for i := range args {
+			var length int
+			if err == nil {
+				length, err = number('$')
+			}
+			text := make([]byte, max(length, 0)+len("\r\n"))
+			if err == nil {
+				_, err = io.ReadFull(in, text)
+			}
+			args[i] = string(text[:max(length, 0)])
+		}
+		if err != nil {
+			return nil, fmt.Errorf("what a client wrote: %w", err)
+		}
+		if len(args) > 0 && args[0] != "PING" {
+			list = append(list, recorded{args: args})
+		}
+	}
 }
 
 func (r *recorder) take(cmd redis.Cmder) {

@@ -36,7 +36,7 @@ func (v verdict) met() bool {
 	return v.measured.Median <= v.limit
 }
 
-func (v verdict) row() []string {
+func (v verdict) row(over runRange) []string {
 	sign, met := "≤ ", "no"
 	if v.atLeast {
 		sign = "≥ "
@@ -51,7 +51,7 @@ func (v verdict) row() []string {
 	if v.measured.Low != v.measured.High {
 		spread = figure(v.measured.Low) + " to " + figure(v.measured.High)
 	}
-	return []string{v.what, figure(v.measured.Median) + v.unit, spread, sign + figure(v.limit) + v.unit, met}
+	return []string{v.what, figure(v.measured.Median) + v.unit, spread, over.String(), sign + figure(v.limit) + v.unit, met}
 }
 
 // results is all that a run found.
@@ -61,6 +61,7 @@ type results struct {
 	Panels   []panel
 	Noise    disturbance
 	Notes    []string
+	Runs     []runRecord // this one and earlier ones
 }
 
 func (r *results) add(other results) {
@@ -85,13 +86,14 @@ func (r *results) write(w io.Writer, command, redisVersion string) error {
 		b.WriteString(note + "\n\n")
 	}
 	if len(r.Verdicts) > 0 {
-		goals := section{title: "Goals", header: []string{"", "measured", "quartiles", "goal", "met"}}
+		goals := section{title: "Goals", header: []string{"", "measured", "quartiles", "range over runs (how many)", "goal", "met"}}
+		ranges := rangesOver(r.Runs)
 		for _, v := range r.Verdicts {
-			goals.rows = append(goals.rows, v.row())
+			goals.rows = append(goals.rows, v.row(ranges[v.what]))
 		}
 		goals.write(&b)
 	}
-	for _, s := range r.Sections {
+	for _, s := range append(slices.Clone(r.Sections), runsSection(r.Runs)) {
 		if len(s.rows) > 0 {
 			s.write(&b)
 		}

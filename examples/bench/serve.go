@@ -28,11 +28,16 @@ import (
 //	PUT /free/{uid}   without a guard
 //	PUT /get/{uid}    with a guard as one would write it: one GET, and the owner compared
 //	PUT /guard/{uid}  with editlock's guard
+//
+// and editlock's own, on which more requests may wait than by default.
 
 // variants are the routes, as the report names them.
 var variants = []struct{ path, name string }{
 	{"/free/", "no guard"}, {"/get/", "hand-written GET guard"}, {"/guard/", "editlock guard"},
 }
+
+// maxWaiters and maxWaitersPerUser are those of the lock routes.
+const maxWaiters, maxWaitersPerUser = 20_000, 100
 
 // application is what the routes need.
 type application struct {
@@ -69,7 +74,10 @@ var frameworks = []struct {
 	serve func(application, net.Listener) error
 }{
 	{"net/http", func(a application, l net.Listener) error {
-		lock, err := nethttpmw.New(a.locker, nethttpmw.Config{User: func(r *http.Request) core.User { return caller(r.Header.Get("X-User")) }})
+		lock, err := nethttpmw.New(a.locker, nethttpmw.Config{
+			User:       func(r *http.Request) core.User { return caller(r.Header.Get("X-User")) },
+			MaxWaiters: maxWaiters, MaxWaitersPerUser: maxWaitersPerUser,
+		})
 		if err != nil {
 			return err
 		}
@@ -87,10 +95,14 @@ var frameworks = []struct {
 			save(w, r)
 		})
 		mux.Handle("PUT /guard/{uid}", lock.Guard("uid")(save))
+		lock.Register(mux)
 		return http.Serve(l, mux)
 	}},
 	{"echo", func(a application, l net.Listener) error {
-		lock, err := echomw.New(a.locker, echomw.Config{User: func(c echo.Context) core.User { return caller(c.Request().Header.Get("X-User")) }})
+		lock, err := echomw.New(a.locker, echomw.Config{
+			User:       func(c echo.Context) core.User { return caller(c.Request().Header.Get("X-User")) },
+			MaxWaiters: maxWaiters, MaxWaitersPerUser: maxWaitersPerUser,
+		})
 		if err != nil {
 			return err
 		}
@@ -104,10 +116,14 @@ var frameworks = []struct {
 			return save(c)
 		})
 		e.PUT("/guard/:uid", save, lock.Guard("uid"))
+		lock.Register(e)
 		return http.Serve(l, e)
 	}},
 	{"gin", func(a application, l net.Listener) error {
-		lock, err := ginmw.New(a.locker, ginmw.Config{User: func(c *gin.Context) core.User { return caller(c.GetHeader("X-User")) }})
+		lock, err := ginmw.New(a.locker, ginmw.Config{
+			User:       func(c *gin.Context) core.User { return caller(c.GetHeader("X-User")) },
+			MaxWaiters: maxWaiters, MaxWaitersPerUser: maxWaitersPerUser,
+		})
 		if err != nil {
 			return err
 		}
@@ -123,10 +139,14 @@ var frameworks = []struct {
 			save(c)
 		})
 		router.PUT("/guard/:uid", lock.Guard("uid"), save)
+		lock.Register(router)
 		return http.Serve(l, router)
 	}},
 	{"fiber", func(a application, l net.Listener) error {
-		lock, err := fibermw.New(a.locker, fibermw.Config{User: func(c *fiber.Ctx) core.User { return caller(c.Get("X-User")) }})
+		lock, err := fibermw.New(a.locker, fibermw.Config{
+			User:       func(c *fiber.Ctx) core.User { return caller(c.Get("X-User")) },
+			MaxWaiters: maxWaiters, MaxWaitersPerUser: maxWaitersPerUser,
+		})
 		if err != nil {
 			return err
 		}
@@ -143,11 +163,13 @@ var frameworks = []struct {
 			return save(c)
 		})
 		app.Put("/guard/:uid", lock.Guard("uid"), save)
+		lock.Register(app)
 		return app.Listener(l)
 	}},
 }
 
-// serve serves the framework that the second argument names, says where, and does so until its input ends.
+// serve serves the framework that the second argument names, says where, and does so until its input ends. To any
+// request it replies with its footprint.
 func serve(args []string, requests *json.Decoder, replies *json.Encoder) error {
 	if len(args) != 2 {
 		return fmt.Errorf("serve: want the address of redis-server and a framework, not %q", args)
@@ -166,10 +188,21 @@ func serve(args []string, requests *json.Decoder, replies *json.Encoder) error {
 			}
 			failed := make(chan error, 2)
 			go func() { failed <- f.serve(application{locker, s.goRedis()}, l) }()
-			go func() { failed <- requests.Decode(new(any)) }() // the end of the input ends the process
 			if err := replies.Encode(l.Addr().String()); err != nil {
 				return err
 			}
+			go func() {
+				for {
+					if err := requests.Decode(new(any)); err != nil {
+						failed <- err // the end of the input ends the process
+						return
+					}
+					if err := replies.Encode(look()); err != nil {
+						failed <- err
+						return
+					}
+				}
+			}()
 			return <-failed
 		}
 	}

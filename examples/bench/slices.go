@@ -201,24 +201,40 @@ func foreign(own []int) (at time.Time, used time.Duration, err error) {
 	return time.Now(), used, err
 }
 
-// rig is this process and one redis-server.
+// rig is this process and one redis-server, or those of a cluster.
 type rig struct {
-	admin *redis.Client
-	pid   int // of redis-server
+	admins []*redis.Client
+	pids   []int // of the redis-servers
 }
 
-func newRig(ctx context.Context, admin *redis.Client) (*rig, error) {
-	r := &rig{admin: admin}
-	pid, err := r.info(ctx, "server", "process_id")
-	r.pid = int(pid)
-	return r, err
+func newRig(ctx context.Context, admins ...*redis.Client) (*rig, error) {
+	r := &rig{admins: admins}
+	for _, admin := range admins {
+		pid, err := infoOf(ctx, admin, "server", "process_id")
+		if err != nil {
+			return nil, err
+		}
+		r.pids = append(r.pids, int(pid))
+	}
+	return r, nil
 }
 
-func (r *rig) own() []int { return []int{os.Getpid(), r.pid} }
+func (r *rig) own() []int { return append([]int{os.Getpid()}, r.pids...) }
 
-// info reads a number from the server's INFO.
-func (r *rig) info(ctx context.Context, section, name string) (float64, error) {
-	text, err := r.admin.Info(ctx, section).Result()
+// info reads a number from the servers' INFO, and adds them up.
+func (r *rig) info(ctx context.Context, section, name string) (sum float64, err error) {
+	for _, admin := range r.admins {
+		value, err := infoOf(ctx, admin, section, name)
+		if err != nil {
+			return 0, err
+		}
+		sum += value
+	}
+	return sum, nil
+}
+
+func infoOf(ctx context.Context, admin *redis.Client, section, name string) (float64, error) {
+	text, err := admin.Info(ctx, section).Result()
 	if err != nil {
 		return 0, err
 	}
@@ -228,6 +244,14 @@ func (r *rig) info(ctx context.Context, section, name string) (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("redis-server tells no %s", name)
+}
+
+// used is the processor time of all servers.
+func (r *rig) used() (sum float64) {
+	for _, pid := range r.pids {
+		sum += usedBy(pid)
+	}
+	return sum
 }
 
 // callers makes a job of calls, one for each caller.
@@ -253,9 +277,9 @@ func (r *rig) slice(calls []call, d time.Duration) (sample, error) {
 	}
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	client, server := usedBy(os.Getpid()), usedBy(r.pid)
+	client, server := usedBy(os.Getpid()), r.used()
 	run, err := drive(calls, d)
-	client, server = usedBy(os.Getpid())-client, usedBy(r.pid)-server
+	client, server = usedBy(os.Getpid())-client, r.used()-server
 	runtime.ReadMemStats(&after)
 	if err != nil {
 		return sample{}, err
@@ -270,7 +294,7 @@ func (r *rig) slice(calls []call, d time.Duration) (sample, error) {
 		Allocs:  float64(after.Mallocs-before.Mallocs) / n,
 		Client:  client / n,
 		Server:  server / n,
-		Reads:   (readsAfter - reads - 1) / n, // one of them was for INFO itself
+		Reads:   (readsAfter - reads - float64(len(r.pids))) / n, // INFO itself is one of each server's
 	}, err
 }
 
@@ -280,12 +304,12 @@ func (r *rig) driven(driver *child, client int, d time.Duration, request func(ti
 	if _, err := driver.drive(request(d / 10)); err != nil {
 		return sample{}, err
 	}
-	clientUsed, serverUsed := usedBy(client), usedBy(r.pid)
+	clientUsed, serverUsed := usedBy(client), r.used()
 	reply, err := driver.drive(request(d))
 	n := float64(reply.Ops)
 	return sample{
 		Ops: int(reply.Ops), NsPerOp: float64(reply.Elapsed) / n, P50: float64(reply.P50), P99: float64(reply.P99),
-		Client: (usedBy(client) - clientUsed) / n, Server: (usedBy(r.pid) - serverUsed) / n,
+		Client: (usedBy(client) - clientUsed) / n, Server: (r.used() - serverUsed) / n,
 	}, err
 }
 

@@ -82,7 +82,7 @@ func TestVerdict(t *testing.T) {
 		{verdict{limit: 1.4, atLeast: true, measured: once(1.3)}, "no"},
 		{verdict{limit: 1, measured: once(math.NaN())}, "–"},
 	} {
-		if row := test.v.row(); row[len(row)-1] != test.want {
+		if row := test.v.row(runRange{}); row[len(row)-1] != test.want {
 			t.Errorf("%+v: met %q, want %q", test.v, row[len(row)-1], test.want)
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -15,6 +16,7 @@ type bed struct {
 }
 
 func (b *bed) Helper()                   {}
+func (b *bed) Context() context.Context  { return context.Background() }
 func (b *bed) Cleanup(f func())          { b.cleanups = append(b.cleanups, f) }
 func (b *bed) Logf(f string, a ...any)   { fmt.Fprintf(os.Stderr, f+"\n", a...) }
 func (b *bed) Errorf(f string, a ...any) { b.Fatalf(f, a...) }

@@ -102,7 +102,7 @@ func (request waitRequest) carryOut(addr string) (reply waitReply, err error) {
 			return reply, err
 		}
 	}
-	idle := look()
+	before := look()
 	all := newCrowd(locker)
 	for i := range request.Waiters {
 		all.add(lockUID(i % request.Documents))
@@ -110,11 +110,8 @@ func (request waitRequest) carryOut(addr string) (reply waitReply, err error) {
 	if err := all.await(request.Waiters, true); err != nil {
 		return reply, err
 	}
-	waiting := look()
-	reply.Heap, reply.Goroutines = waiting.heap-idle.heap, waiting.goroutines-idle.goroutines
-	if reply.Resident = waiting.resident - idle.resident; math.IsNaN(reply.Resident) {
-		reply.Resident = -1
-	}
+	waiting := look().above(before)
+	reply.Resident, reply.Heap, reply.Goroutines = waiting.Resident, waiting.Heap, waiting.Goroutines
 	begin, was := time.Now(), usedBy(os.Getpid())
 	time.Sleep(request.Idle) // this is what is measured
 	if reply.CPU = (usedBy(os.Getpid()) - was) / float64(time.Since(begin)); math.IsNaN(reply.CPU) {
@@ -203,10 +200,10 @@ func (c *crowd) leave() {
 	c.work.Wait()
 }
 
-// footprint is what a process takes.
+// footprint is what a process takes, in bytes.
 type footprint struct {
-	resident, heap float64
-	goroutines     int
+	Resident, Heap float64 // Resident is negative where the machine does not tell
+	Goroutines     int
 }
 
 // look looks at this process after a collection.
@@ -214,9 +211,26 @@ func look() footprint {
 	debug.FreeOSMemory()
 	var memory runtime.MemStats
 	runtime.ReadMemStats(&memory)
-	f := footprint{resident: math.NaN(), heap: float64(memory.HeapInuse + memory.StackInuse), goroutines: runtime.NumGoroutine()}
+	f := footprint{Resident: -1, Heap: float64(memory.HeapInuse + memory.StackInuse), Goroutines: runtime.NumGoroutine()}
 	if bytes, err := resident(); err == nil {
-		f.resident = float64(bytes)
+		f.Resident = float64(bytes)
+	}
+	return f
+}
+
+// above is what is more than before.
+func (f footprint) above(before footprint) footprint {
+	more := footprint{f.Resident - before.Resident, f.Heap - before.Heap, f.Goroutines - before.Goroutines}
+	if f.Resident < 0 {
+		more.Resident = -1
+	}
+	return more
+}
+
+// known has NaN for what the machine does not tell.
+func (f footprint) known() footprint {
+	if f.Resident < 0 {
+		f.Resident = math.NaN()
 	}
 	return f
 }
