@@ -241,7 +241,9 @@ func (l *listener) listen() (err error) {
 				l.close()
 				return errDeaf
 			}
-			l.publish()
+			if h.hasWaiters() {
+				l.publish()
+			}
 		case <-l.ctx.Done():
 			l.close()
 			return nil
@@ -329,6 +331,12 @@ func recovered(err *error) {
 	if p := recover(); p != nil {
 		*err = &panicError{p}
 	}
+}
+
+func (h *Hub) hasWaiters() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.topics) > h.lingering
 }
 
 // publish sends the next pulse.
