@@ -533,7 +533,7 @@ type ClientInterface interface {
 
 	// GetLock State of the lock
 	//
-	// At most 4,096 requests of a server and 32 of a user wait. Beyond that the answer comes at once, without Preference-Applied.
+	// At most 4,096 requests of a server and 32 of a user wait, for at most 200,000 and 6,400 uids together. Beyond that the answer comes at once, without Preference-Applied.
 	//
 	// Corresponds with GET /api/lock/{uid}/ (the `GetLock` operationId).
 	GetLock(ctx context.Context, uid UID, params *GetLockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -604,7 +604,7 @@ func (c *Client) ReleaseLock(ctx context.Context, uid UID, params *ReleaseLockPa
 
 // GetLock State of the lock
 //
-// At most 4,096 requests of a server and 32 of a user wait. Beyond that the answer comes at once, without Preference-Applied.
+// At most 4,096 requests of a server and 32 of a user wait, for at most 200,000 and 6,400 uids together. Beyond that the answer comes at once, without Preference-Applied.
 //
 // Corresponds with GET /api/lock/{uid}/ (the `GetLock` operationId).
 func (c *Client) GetLock(ctx context.Context, uid UID, params *GetLockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1242,7 +1242,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetLockWithResponse State of the lock
 	//
-	// At most 4,096 requests of a server and 32 of a user wait. Beyond that the answer comes at once, without Preference-Applied.
+	// At most 4,096 requests of a server and 32 of a user wait, for at most 200,000 and 6,400 uids together. Beyond that the answer comes at once, without Preference-Applied.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2198,7 +2198,7 @@ func (c *ClientWithResponses) ReleaseLockWithResponse(ctx context.Context, uid U
 
 // GetLockWithResponse State of the lock
 //
-// At most 4,096 requests of a server and 32 of a user wait. Beyond that the answer comes at once, without Preference-Applied.
+// At most 4,096 requests of a server and 32 of a user wait, for at most 200,000 and 6,400 uids together. Beyond that the answer comes at once, without Preference-Applied.
 //
 // Returns a wrapper object for the known response body format(s).
 //
