@@ -133,7 +133,7 @@ func examine(ctx context.Context, client Client, prefix string) []Finding {
 		var err error
 		if probes, err = probesOf(ctx, cluster, prefix); err != nil {
 			findings = append(findings, Finding{
-				Check: "masters", Severity: SeverityUnavailable, Means: "the cluster's masters are not known: " + err.Error(),
+				Check: "masters", Severity: SeverityUnavailable, Means: "the cluster's masters are not known: " + brief(err),
 				Remedy: "look at CLUSTER NODES", Err: fmt.Errorf("%w: %w", ErrUnavailable, err),
 			})
 		}

@@ -34,7 +34,7 @@ func (p *probe) judgeRole(a *answers, s *settings) {
 		return
 	}
 	means := "the client leads to a replica, which refuses every lock"
-	if replica && refused == nil {
+	if s.is("slave_read_only", "0") {
 		means = "the client leads to a replica with replica-read-only no, which grants locks that its master does not know"
 	}
 	remedy := "lead it to the master"
@@ -111,7 +111,7 @@ func (p *probe) lacks(n need, check string, severity Severity, use string, refus
 		}
 		p.find(severity, check, means, "take rename-command out of its configuration, or use a Redis 6.2 or later that has it", refused)
 	default:
-		p.find(severity, check, "Redis refuses "+name+" ("+refused.Error()+"), "+use, "allow it, or use a Redis that does", refused)
+		p.find(severity, check, "Redis refuses "+name+" ("+brief(refused)+"), "+use, "allow it, or use a Redis that does", refused)
 	}
 }
 
@@ -132,7 +132,7 @@ func (p *probe) judgeHearing(ctx context.Context, a *answers, e *ear) {
 	case isMissing(e.err):
 		p.lacks(need{command: e.subscribe}, e.subscribe, SeverityLate, use, e.err)
 	case e.err != nil:
-		p.find(SeverityLate, e.subscribe, "there is no subscription ("+e.err.Error()+"), "+use, "look for a proxy between", e.err)
+		p.find(SeverityLate, e.subscribe, "there is no subscription ("+brief(e.err)+"), "+use, "look for a proxy between", e.err)
 	case alone == nil:
 		p.judgeMessages(ctx, a, e, use, within == nil && a.reply() != nil)
 	}
@@ -148,7 +148,7 @@ func (p *probe) judgeMessages(ctx context.Context, a *answers, e *ear, use strin
 	})
 	switch {
 	case err != nil:
-		p.find(SeverityLate, e.subscribe, "no message of the subscription came in ("+err.Error()+"), "+use,
+		p.find(SeverityLate, e.subscribe, "no message of the subscription came in ("+brief(err)+"), "+use,
 			"look for a proxy between", err)
 	case scriptToo && !heardScript:
 		p.find(SeverityNote, e.publish+inScriptSuffix, "what a script publishes does not come in; a process hears of its own changes", "")
@@ -161,3 +161,14 @@ func causes(err error) []error {
 	}
 	return []error{err}
 }
+
+// brief is the text of an error as part of a line: Redis repeats what it refuses, which may be a script.
+func brief(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > maxBrief {
+		text = strings.ToValidUTF8(text[:maxBrief], "") + "..."
+	}
+	return text
+}
+
+const maxBrief = 120

@@ -59,7 +59,7 @@ func (p *probe) find(severity Severity, check, means, remedy string, causes ...e
 }
 
 func (p *probe) unavailable(err error) {
-	p.find(SeverityUnavailable, "answer", "it could not be asked: "+err.Error(), "try again", err)
+	p.find(SeverityUnavailable, "answer", "it could not be asked: "+brief(err), "try again", err)
 }
 
 // run asks everything. It stops where nothing more can be learnt.
@@ -75,7 +75,7 @@ func (p *probe) run(ctx context.Context) {
 			p.unavailable(err)
 			return
 		case notLetIn:
-			p.find(SeverityUnfit, "answer", "Redis refuses the client: "+err.Error(), "correct the user, the password or the database", err)
+			p.find(SeverityUnfit, "answer", "Redis refuses the client: "+brief(err), "correct the user, the password or the database", err)
 			return
 		}
 	}
@@ -228,6 +228,16 @@ func (a *answers) scriptWord() string { return a.word + " script" }
 // scriptError is the answer to a command inside of a script.
 type scriptError string
 
+// newScriptError takes off what Redis before 7 puts before an answer: the place in the script, and a '-'.
+func newScriptError(text string) error {
+	if strings.HasPrefix(text, "@") {
+		if parts := strings.SplitN(text, ": ", 3); len(parts) == 3 {
+			text = parts[2]
+		}
+	}
+	return scriptError(strings.TrimPrefix(text, "-"))
+}
+
 func (e scriptError) Error() string { return string(e) }
 
 // RedisError says that Redis answered.
@@ -247,7 +257,7 @@ func (a *answers) inScript() map[string]error {
 	refused := make(map[string]error)
 	list := a.reply()
 	for i := 2; i+1 < len(list); i += 2 {
-		refused[strings.ToLower(fmt.Sprint(list[i]))] = scriptError(strings.TrimPrefix(fmt.Sprint(list[i+1]), "-"))
+		refused[strings.ToLower(fmt.Sprint(list[i]))] = newScriptError(fmt.Sprint(list[i+1]))
 	}
 	return refused
 }

@@ -63,7 +63,7 @@ func (p *probe) judgeSettings(s *settings) {
 // judgeKnowledge notes what could not be asked.
 func (p *probe) judgeKnowledge(s *settings) {
 	if s.infoErr != nil {
-		p.find(SeverityNote, "info", "INFO could not be asked ("+s.infoErr.Error()+"): version, role, maxmemory-policy, persistence and "+
+		p.find(SeverityNote, "info", "INFO could not be asked ("+brief(s.infoErr)+"): version, role, maxmemory-policy, persistence and "+
 			"replicas are not known", "add +info to the user's rules, or look yourself", s.infoErr)
 	} else {
 		var unknown []string
@@ -79,7 +79,7 @@ func (p *probe) judgeKnowledge(s *settings) {
 	if !s.knowsSave || !s.knowsOnly {
 		means := "CONFIG GET does not say save and replica-read-only"
 		if s.configErr != nil {
-			means = "CONFIG GET could not be asked (" + s.configErr.Error() + "): save and replica-read-only are not known"
+			means = "CONFIG GET could not be asked (" + brief(s.configErr) + "): save and replica-read-only are not known"
 		}
 		p.find(SeverityNote, "config", means, "", causes(s.configErr)...)
 	}
@@ -119,7 +119,7 @@ func (p *probe) judgeReplication(s *settings) {
 			severity, remedy = SeverityNote, "with two replicas or more, min-replicas-to-write 1 costs little"
 		}
 		p.find(severity, "min-replicas-to-write",
-			fmt.Sprintf("it has replicas (%d), and grants locks also while it is cut off from them; a failover then loses these", replicas), remedy)
+			fmt.Sprintf("its replicas (%d) need not be there for a lock: those that it grants while it is cut off are lost by a failover", replicas), remedy)
 	}
 	if s.replicaOnly == "no" && !s.is("role", "slave") {
 		p.find(SeverityWeak, "replica-read-only", "a master that was demoted goes on granting locks, which its new master does not know",
