@@ -5,12 +5,10 @@ package core_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
