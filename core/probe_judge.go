@@ -129,6 +129,7 @@ func (p *probe) judgeHearing(ctx context.Context, a *answers, e *ear) {
 			p.find(SeverityLate, "channels", "the ACL refuses channels that begin with "+p.prefix+"; who waits looks every 30 s",
 				"add &"+p.prefix+"* to the user's rules")
 		}
+	case refusalOf(e.err) == memoryFull: // that was found
 	case isMissing(e.err):
 		p.lacks(need{command: e.subscribe}, e.subscribe, SeverityLate, use, e.err)
 	case e.err != nil:

@@ -287,7 +287,10 @@ func TestProbeWarnsOfSettingsThatLoseLocks(t *testing.T) {
 	for range 2 {
 		redistest.Start(t, healthy, "--replicaof", host, port)
 	}
-	awaitInfo(t, client, "connected_slaves:2")
+	if err := client.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	awaitInfo(t, client, "min_slaves_good_slaves:2")
 	for _, test := range []struct {
 		settings string // of a server that is well but for these
 		want     []string
@@ -339,7 +342,7 @@ func TestOpenWarnsOnceOfEachFinding(t *testing.T) {
 func TestProbeAsksEveryMasterOfACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	client := cluster.Client(t)
+	client := cluster.Client(t, func(o *redis.ClusterOptions) { o.ReadTimeout, o.DialTimeout = 300*time.Millisecond, 300*time.Millisecond })
 	findings := expect(t, client, "weak persistence", "weak persistence", "weak persistence")
 	servers := make(map[string]bool)
 	for _, f := range findings {
@@ -362,9 +365,7 @@ func TestProbeAsksEveryMasterOfACluster(t *testing.T) {
 		t.Errorf("%v", f)
 	}
 	cluster.Nodes[2].Pause()
-	ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-	defer cancel()
-	findings, err = core.CheckServer(ctx, client, core.Options{})
+	findings, err = core.CheckServer(t.Context(), client, core.Options{})
 	if !errors.Is(err, core.ErrUnavailable) || !errors.Is(err, core.ErrUnfit) {
 		t.Errorf("with a master that hangs: %v", err)
 	}
