@@ -31,7 +31,7 @@ func TestLeastACLOfTheReadmeIsEnough(t *testing.T) {
 	}
 	for i, rule := range rules {
 		switch rule {
-		case "+eval", "+ping", "+publish", "+subscribe", "&editlock:changes":
+		case "+eval", "+ping", "+publish", "+subscribe", "&editlock:*":
 			continue // without eval a Redis that knows the scripts still works, without the others a waiter looks later
 		}
 		if useUnder(t, append(append([]string{}, rules[:i]...), rules[i+1:]...)) == "" {
