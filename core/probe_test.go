@@ -114,7 +114,7 @@ func TestProbeSaysWhatItCouldNotAskOfAnEmbeddedServer(t *testing.T) {
 // limited returns a URL and a client of a user of Redis with these rules.
 func limited(t *testing.T, server *redistest.Server, rules ...string) (string, *redis.Client) {
 	t.Helper()
-	arguments := []any{"acl", "setuser", "editlock", "reset", "on", ">secret"}
+	arguments := []any{"acl", "setuser", "editlock", "reset", "resetchannels", "on", ">secret"}
 	for _, rule := range rules {
 		arguments = append(arguments, rule)
 	}
@@ -435,6 +435,19 @@ func TestCheckServerWithoutMastersIsUnavailable(t *testing.T) {
 	expect(t, someMasters{client, []*redis.Client{client}, nil})
 }
 
+// The masters of a cluster before Redis 7 have no sharded channels, and announce as single servers do.
+func TestProbeOfAClusterBeforeRedis7(t *testing.T) {
+	t.Parallel()
+	old := func(words []string) []string {
+		if name := strings.ToLower(words[0]); name == "ssubscribe" || name == "spublish" {
+			words[0] = "none-such"
+		}
+		return words
+	}
+	client := redisAt(t, managed(t, redistest.Start(t, healthy).Addr, old))
+	expect(t, someMasters{client, []*redis.Client{client}, nil})
+}
+
 // embeddedAt returns a client of a server whose clock is ahead of this process's.
 func embeddedAt(t *testing.T, ahead time.Duration) *redis.Client {
 	t.Helper()
@@ -582,17 +595,32 @@ const forbidsPublish = `local redis = (function(real)
   }, { __index = real })
 end)(redis) `
 
-func TestOpenWorksOnAServerThatRefusesPublishInScripts(t *testing.T) {
-	server := redistest.Start(t, healthy)
-	proxy := managed(t, server.Addr, func(words []string) []string {
+// inScripts is a rewrite for managed that puts something before every script.
+func inScripts(before string) func([]string) []string {
+	return func(words []string) []string {
 		switch strings.ToLower(words[0]) {
 		case "evalsha":
 			words[1] = strings.Repeat("0", 40) // NOSCRIPT
 		case "eval":
-			words[1] = forbidsPublish + words[1]
+			words[1] = before + words[1]
 		}
 		return words
-	})
+	}
+}
+
+func TestProbeNoticesThatWhatAScriptPublishesIsNotHeard(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, healthy)
+	silent := strings.Replace(forbidsPublish, "{ err = 'ERR This Redis command is not allowed from script' }", "0", 1)
+	findings := expect(t, redisAt(t, managed(t, server.Addr, inScripts(silent))))
+	if f := finding(t, findings, "publish in a script"); f.Severity != core.SeverityNote || !strings.Contains(f.Means, "does not come in") {
+		t.Errorf("%v", f)
+	}
+}
+
+func TestOpenWorksOnAServerThatRefusesPublishInScripts(t *testing.T) {
+	server := redistest.Start(t, healthy)
+	proxy := managed(t, server.Addr, inScripts(forbidsPublish))
 	findings := expect(t, redisAt(t, proxy))
 	if f := finding(t, findings, "publish in a script"); f.Severity != core.SeverityNote || !strings.Contains(f.Means, "not allowed from script") {
 		t.Errorf("%v", f)
