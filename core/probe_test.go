@@ -342,7 +342,9 @@ func TestOpenWarnsOnceOfEachFinding(t *testing.T) {
 func TestProbeAsksEveryMasterOfACluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
-	client := cluster.Client(t, func(o *redis.ClusterOptions) { o.ReadTimeout, o.DialTimeout = 300*time.Millisecond, 300*time.Millisecond })
+	client := cluster.Client(t, func(o *redis.ClusterOptions) {
+		o.ReadTimeout, o.DialTimeout = 300*time.Millisecond, 300*time.Millisecond
+	})
 	findings := expect(t, client, "weak persistence", "weak persistence", "weak persistence")
 	servers := make(map[string]bool)
 	for _, f := range findings {
