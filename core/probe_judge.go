@@ -41,7 +41,7 @@ func (p *probe) judgeRole(a *answers, s *settings) {
 	if host := s.info["master_host"]; host != "" {
 		remedy += " " + host + ":" + s.info["master_port"]
 	}
-	p.find(SeverityUnfit, "replica", means, remedy, causes(refused)...)
+	p.find(SeverityUnfit, "replica", means, remedy+", or try again after a failover", causes(refused)...)
 }
 
 // judgeSlots finds a client of one server before several shards.
