@@ -646,6 +646,18 @@ func TestOpenRefusesAServerThatForbidsScripts(t *testing.T) {
 	}
 }
 
+// What the engine calls in scripts alone need not work by itself.
+func TestProbeAsksNoMoreThanTheEngineNeeds(t *testing.T) {
+	t.Parallel()
+	alone := func(words []string) []string {
+		if slices.Contains([]string{"getrange", "set", "pttl", "ping"}, strings.ToLower(words[0])) {
+			words[0] = "none-such"
+		}
+		return words
+	}
+	expect(t, redisAt(t, managed(t, redistest.Start(t, healthy).Addr, alone)))
+}
+
 func redisAt(t *testing.T, address string) *redis.Client {
 	t.Helper()
 	client := redis.NewClient(&redis.Options{Addr: address})
