@@ -206,11 +206,10 @@ func (a *answers) failure() error {
 	return a.refusedWith(passing)
 }
 
-// refusedWith returns an answer of that kind, to a command by itself or in the script; nil if there is none. What only
-// the probe asks does not count.
+// refusedWith returns an answer of that kind, to a command by itself or in the script; nil if there is none.
 func (a *answers) refusedWith(kind refusal) error {
 	for _, cmd := range a.all {
-		if refusalOf(cmd.Err()) == kind && cmd != a.info && cmd != a.save && cmd != a.replicaOnly {
+		if refusalOf(cmd.Err()) == kind {
 			return cmd.Err()
 		}
 	}

@@ -437,6 +437,13 @@ func TestCheckServerWithoutMastersIsUnavailable(t *testing.T) {
 	expect(t, someMasters{client, []*redis.Client{client}, nil})
 }
 
+// A cluster that is down, or moves the probe's key just now, may be well a moment later.
+func TestProbeOfAClusterThatIsDownIsUnavailable(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t, healthy, "--cluster-enabled", "yes").Client(t)
+	expect(t, someMasters{client, []*redis.Client{client}, nil}, "unavailable answer")
+}
+
 // The masters of a cluster before Redis 7 have no sharded channels, and announce as single servers do.
 func TestProbeOfAClusterBeforeRedis7(t *testing.T) {
 	t.Parallel()
