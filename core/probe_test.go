@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,7 +86,7 @@ func TestProbeLeavesNothingBehind(t *testing.T) {
 	expect(t, client)
 	keys := client.Keys(t.Context(), "*").Val()
 	for _, key := range keys {
-		if ttl := client.PTTL(t.Context(), key).Val(); strings.HasSuffix(key, "}") || !strings.HasPrefix(key, "editlock:") || ttl > time.Second {
+		if ttl := client.PTTL(t.Context(), key).Val(); ttl > time.Second {
 			t.Errorf("key %q for %v", key, ttl)
 		}
 	}
@@ -97,6 +98,35 @@ func TestProbeLeavesNothingBehind(t *testing.T) {
 		}
 		if len(channels) > 0 {
 			t.Errorf("still subscribed: %q", channels)
+		}
+	}
+}
+
+// Whatever the prefix is, a resource's key ends with '}'.
+func TestProbeTouchesNoKeyOfAResource(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	keys := make(map[string]bool)
+	record := func(words []string) []string {
+		mu.Lock()
+		defer mu.Unlock()
+		switch strings.ToLower(words[0]) {
+		case "eval", "evalsha":
+			keys[words[3]] = true
+		case "set", "getex", "publish", "subscribe":
+			keys[words[1]] = true
+		}
+		return words
+	}
+	expect(t, redisAt(t, managed(t, redistest.Start(t, healthy).Addr, record)))
+	mu.Lock()
+	defer mu.Unlock()
+	if len(keys) == 0 {
+		t.Error("no key was seen")
+	}
+	for key := range keys {
+		if !strings.HasPrefix(key, "editlock:") || strings.HasSuffix(key, "}") {
+			t.Errorf("key %q", key)
 		}
 	}
 }
