@@ -33,8 +33,11 @@ var (
 	ErrInvalid = errors.New("editlock: invalid")
 	// ErrNotConfigured: Open found no REDIS_URL.
 	ErrNotConfigured = errors.New("editlock: REDIS_URL is not set")
+	// ErrUnfit: Redis lacks what the engine needs, or the client leads to the wrong server: every call would fail, or
+	// worse. Open and CheckServer return it, and say what to do.
+	ErrUnfit = errors.New("editlock: redis cannot keep locks")
 	// ErrMayEvict: when its memory is full, Redis may drop a lock before its time, and then somebody else can
-	// acquire it. CheckServer returns it; maxmemory-policy noeviction is the remedy.
+	// acquire it. It is the Err of a Finding of CheckServer's; maxmemory-policy noeviction is the remedy.
 	ErrMayEvict = errors.New("editlock: redis may evict locks")
 )
 

@@ -362,12 +362,18 @@ func ExampleCheckServer() {
 	defer server.Close()
 	client := server.Client(0)
 	defer client.Close()
-	switch err := core.CheckServer(context.Background(), client); {
-	case errors.Is(err, core.ErrMayEvict):
-		fmt.Println("set maxmemory-policy noeviction")
-	case err != nil:
-		fmt.Fprintln(os.Stderr, err)
+	findings, err := core.CheckServer(context.Background(), client, core.Options{})
+	for _, finding := range findings {
+		if finding.Severity > core.SeverityNote {
+			fmt.Fprintln(os.Stderr, finding) // such as "maxmemory-policy: when memory is full, ..."
+		}
 	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return
+	}
+	fmt.Println("fit for locks")
+	// Output: fit for locks
 }
 
 func ExampleLogEvents() {

@@ -5,12 +5,10 @@ package core_test
 import (
 	"bufio"
 	"context"
-	"errors"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -277,12 +275,12 @@ func nonsense(name, text string) fault {
 			defer stop()
 			r := bufio.NewReader(conn)
 			for {
-				command, err := readCommand(r)
+				words, err := readWords(r)
 				if err != nil {
 					return
 				}
 				reply := text
-				switch strings.ToUpper(command) {
+				switch strings.ToUpper(words[0]) {
 				case "HELLO":
 					reply = "-ERR unknown command\r\n" // an old Redis
 				case "CLIENT", "SELECT":
@@ -316,34 +314,4 @@ func nonsense(name, text string) fault {
 			}
 		}
 	}}
-}
-
-// readCommand reads a command as clients send it and returns its first word.
-func readCommand(r *bufio.Reader) (string, error) {
-	line := func(kind byte) (int, error) {
-		text, err := r.ReadString('\n')
-		if err != nil || text[0] != kind {
-			return 0, errors.Join(err, io.ErrUnexpectedEOF)
-		}
-		return strconv.Atoi(strings.TrimSpace(text[1:]))
-	}
-	words, err := line('*')
-	if err != nil {
-		return "", err
-	}
-	var first string
-	for i := range words {
-		length, err := line('$')
-		if err != nil {
-			return "", err
-		}
-		word := make([]byte, length+2)
-		if _, err := io.ReadFull(r, word); err != nil {
-			return "", err
-		}
-		if i == 0 {
-			first = string(word[:length])
-		}
-	}
-	return first, nil
 }

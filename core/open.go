@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-
-	"github.com/editlock/editlock/core/internal/wire"
 )
 
 // The variables that Open reads (README.md, Redis).
@@ -47,8 +45,10 @@ const protocol = 2
 //	REDIS_URL       redis://, rediss:// or unix://; ?addr=host:port for Cluster, ?master_name= for Sentinel
 //	REDIS_DB_MUTEX  the database that holds the locks; overrides the one in REDIS_URL; 0 by default
 //
-// It asks Redis, so that a wrong database, password or address is an error at start, and so is a Redis before
-// 6.2. The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalid, ErrUnavailable.
+// It asks Redis, so that a wrong database, password or address is an error at start. So is all without which the engine
+// cannot work (see CheckServer): a Redis before 6.2, a replica, a missing right. What weakens a lock, or lets waiters hear
+// late, is a warning in slog.Default. The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalid,
+// ErrUnfit, ErrUnavailable.
 func Open(ctx context.Context) (redis.UniversalClient, error) {
 	db, err := parseDB(os.Getenv(EnvDB))
 	if err != nil {
@@ -79,61 +79,38 @@ func open(ctx context.Context, address string, db int) (redis.UniversalClient, e
 	if err := greet(ctx, client); err != nil {
 		return nil, errors.Join(err, client.Close())
 	}
-	if err := CheckServer(ctx, client); err != nil {
-		slog.WarnContext(ctx, "editlock: redis may lose locks", "error", err)
+	if err := probeAtStart(ctx, client); err != nil {
+		return nil, errors.Join(err, client.Close())
 	}
 	return client, nil
 }
 
-// greet asks Redis whether it is there and can keep locks.
+// greet asks Redis whether it is there and lets the client in.
 func greet(ctx context.Context, client redis.UniversalClient) error {
-	if err := client.Ping(ctx).Err(); err != nil {
-		var refused redis.Error
-		if errors.As(err, &refused) && !wire.IsPassing(err) {
-			return fmt.Errorf("%w: %w", invalid(EnvURL, "Redis refuses its user, password or database (see %s)", EnvDB), err)
-		}
+	switch err := client.Ping(ctx).Err(); refusalOf(err) {
+	case notRefused, noPermission, noCommand: // the engine needs no PING
+		return nil
+	case noAnswer, passing:
 		return fmt.Errorf("%w: %s: %w", ErrUnavailable, EnvURL, err)
+	default:
+		return fmt.Errorf("%w: %w", invalid(EnvURL, "Redis refuses its user, password or database (see %s)", EnvDB), err)
 	}
-	if _, single := client.(*redis.Client); single {
-		if info, err := client.Info(ctx, "cluster").Result(); err == nil && strings.Contains(info, "cluster_enabled:1") {
-			return invalid(EnvURL, "it names a node of a cluster; add ?addr=host:port for another of its nodes")
-		}
-	}
-	if err := client.Do(ctx, "getex", defaultPrefix).Err(); err != nil && redis.HasErrorPrefix(err, "unknown command") {
-		return fmt.Errorf("%w: %w", invalid(EnvURL, "Redis 6.2 or later is needed"), err)
-	}
-	return nil
 }
 
-// CheckServer asks every master of client for settings under which Redis drops locks before their time. An
-// error is ErrMayEvict, or ErrUnavailable where a master could not be asked. Open does this and logs a warning;
-// with a client of your own, call it at start.
-func CheckServer(ctx context.Context, client Client) error {
-	if cluster, ok := client.(interface {
-		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
-	}); ok {
-		err := cluster.ForEachMaster(ctx, func(ctx context.Context, master *redis.Client) error {
-			return CheckServer(ctx, master)
-		})
-		if err != nil && !errors.Is(err, ErrMayEvict) && !errors.Is(err, ErrUnavailable) {
-			err = fmt.Errorf("%w: the masters: %w", ErrUnavailable, err)
+// probeAtStart is CheckServer with the findings in the log. Another Prefix than the default is not known here: if the
+// ACL refuses the default's keys, that is a warning.
+func probeAtStart(ctx context.Context, client Client) error {
+	findings := examine(ctx, client, defaultPrefix)
+	for i, f := range findings {
+		if f.Check == checkKeys {
+			findings[i].Severity = SeverityWeak
 		}
-		return err
+		if s := findings[i].Severity; s == SeverityWeak || s == SeverityLate {
+			slog.WarnContext(ctx, "editlock: redis is not at its best for locks",
+				"server", f.Server, "check", f.Check, "means", f.Means, "do", f.Remedy)
+		}
 	}
-	info := redis.NewStringCmd(ctx, "info", "memory")
-	if err := client.Process(ctx, info); err != nil {
-		return fmt.Errorf("%w: info memory: %w", ErrUnavailable, err)
-	}
-	settings := make(map[string]string)
-	for line := range strings.Lines(info.Val()) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		settings[name] = value
-	}
-	// volatile-* counts: every lock has a time to live. (Measured: volatile-lru dropped 200 locks of 200.)
-	if policy := settings["maxmemory_policy"]; settings["maxmemory"] != "0" && policy != "" && policy != "noeviction" {
-		return fmt.Errorf("%w: maxmemory-policy is %s", ErrMayEvict, policy)
-	}
-	return nil
+	return verdict(findings)
 }
 
 // noDB says that no database is named besides the URL's.

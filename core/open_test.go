@@ -3,7 +3,6 @@ package core_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -21,11 +20,14 @@ import (
 
 func TestOpenReadsTheEnvironment(t *testing.T) {
 	server := redistest.Start(t)
-	for _, test := range []struct{ url, db, keysIn string }{
-		{server.URL(0), "", "db0"},
-		{server.URL(2), "", "db2"},
-		{server.URL(2), "5", "db5"},
-		{server.URL(2), "0", "db0"},
+	for _, test := range []struct {
+		url, db string
+		locksIn int
+	}{
+		{server.URL(0), "", 0},
+		{server.URL(2), "", 2},
+		{server.URL(2), "5", 5},
+		{server.URL(2), "0", 0},
 	} {
 		t.Setenv(core.EnvURL, test.url)
 		t.Setenv(core.EnvDB, test.db)
@@ -42,9 +44,11 @@ func TestOpenReadsTheEnvironment(t *testing.T) {
 			t.Fatal(err)
 		}
 		acquire(t, locker.Mutex("d", time.Minute, ann))
-		info := client.Info(t.Context(), "keyspace").Val()
-		if strings.Count(info, "keys=") != 1 || !strings.Contains(info, test.keysIn+":keys=1") {
-			t.Errorf("%+v: %s", test, info)
+		for db := range 6 {
+			there := server.Client(t, func(o *redis.Options) { o.DB = db }).Exists(t.Context(), lockKey("d")).Val() == 1
+			if there != (db == test.locksIn) {
+				t.Errorf("%+v: the lock in database %d: %v", test, db, there)
+			}
 		}
 		if err := client.FlushAll(t.Context()).Err(); err != nil {
 			t.Fatal(err)
@@ -120,47 +124,6 @@ func TestOpenSaysWhatIsWrongWithAnAddressOrADatabaseAlone(t *testing.T) {
 	}
 }
 
-func TestOpenOfAClusterNodeSaysWhatIsMissing(t *testing.T) {
-	server := redistest.Start(t, "--cluster-enabled", "yes")
-	t.Setenv(core.EnvURL, server.URL(0))
-	t.Setenv(core.EnvDB, "")
-	_, err := core.Open(t.Context())
-	if !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "?addr=") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestOpenSaysThatRedisIsTooOld(t *testing.T) {
-	server := redistest.Start(t, "--rename-command", "GETEX", "GETEX-of-6.2")
-	t.Setenv(core.EnvURL, server.URL(0))
-	t.Setenv(core.EnvDB, "")
-	_, err := core.Open(t.Context())
-	if !errors.Is(err, core.ErrInvalid) || !strings.Contains(err.Error(), "6.2") {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestCheckServerWarnsOfAnEvictionPolicy(t *testing.T) {
-	t.Parallel()
-	server := redistest.Start(t)
-	client := server.Client(t)
-	for _, test := range []struct {
-		memory, policy string
-		want           error
-	}{
-		{"0", "allkeys-lru", nil}, {"100mb", "noeviction", nil},
-		{"100mb", "allkeys-lru", core.ErrMayEvict}, {"100mb", "volatile-ttl", core.ErrMayEvict},
-	} {
-		if err := errors.Join(client.ConfigSet(t.Context(), "maxmemory", test.memory).Err(),
-			client.ConfigSet(t.Context(), "maxmemory-policy", test.policy).Err()); err != nil {
-			t.Fatal(err)
-		}
-		if err := core.CheckServer(t.Context(), client); !errors.Is(err, test.want) {
-			t.Errorf("%+v: %v", test, err)
-		}
-	}
-}
-
 // A program that starts while Redis loads its data must be able to try again.
 func TestOpenTellsARedisThatIsNotReadyFromOneThatRefuses(t *testing.T) {
 	for refusal, want := range map[string]error{
@@ -168,7 +131,7 @@ func TestOpenTellsARedisThatIsNotReadyFromOneThatRefuses(t *testing.T) {
 		"MASTERDOWN Link with MASTER is down":                           core.ErrUnavailable,
 		"ERR max number of clients reached":                             core.ErrUnavailable,
 		"WRONGPASS invalid username-password pair or user is disabled.": core.ErrInvalid,
-		"NOPERM this user has no permissions to run the 'ping' command": core.ErrInvalid,
+		"NOPERM this user has no permissions to run the 'ping' command": core.ErrUnfit,
 		"ERR DB index is out of range":                                  core.ErrInvalid,
 	} {
 		t.Run(refusal, func(t *testing.T) {
@@ -214,40 +177,4 @@ func refuser(t *testing.T, refusal string) string {
 		}
 	})
 	return listener.Addr().String()
-}
-
-// someMasters is a client of a cluster by its methods, as a struct that embeds *redis.ClusterClient is.
-type someMasters struct {
-	core.Client
-	masters []*redis.Client
-	err     error
-}
-
-func (c someMasters) ForEachMaster(ctx context.Context, do func(context.Context, *redis.Client) error) error {
-	for _, master := range c.masters {
-		if err := do(ctx, master); err != nil {
-			return err
-		}
-	}
-	return c.err
-}
-
-func TestCheckServerAsksEveryMaster(t *testing.T) {
-	t.Parallel()
-	good := redistest.Start(t).Client(t)
-	bad := redistest.Start(t, "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru").Client(t)
-	noSlots := errors.New("no slots")
-	for _, test := range []struct {
-		client someMasters
-		want   error
-	}{
-		{someMasters{good, []*redis.Client{good}, nil}, nil},
-		{someMasters{good, []*redis.Client{good, bad}, nil}, core.ErrMayEvict},
-		{someMasters{good, nil, noSlots}, noSlots},
-		{someMasters{good, nil, noSlots}, core.ErrUnavailable},
-	} {
-		if err := core.CheckServer(t.Context(), test.client); !errors.Is(err, test.want) {
-			t.Errorf("%d masters, %v: %v, want %v", len(test.client.masters), test.client.err, err, test.want)
-		}
-	}
 }
