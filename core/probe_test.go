@@ -349,6 +349,17 @@ func TestProbeWarnsOfSettingsThatLoseLocks(t *testing.T) {
 	}
 }
 
+// With one replica, min-replicas-to-write makes its outage one of the locks: to set it is a choice.
+func TestProbeNotesThatTheOnlyReplicaNeedNotBeThere(t *testing.T) {
+	t.Parallel()
+	master := redistest.Start(t, healthy)
+	host, port, _ := strings.Cut(master.Addr, ":")
+	redistest.Start(t, healthy, "--replicaof", host, port)
+	client := master.Client(t)
+	awaitInfo(t, client, "connected_slaves:1")
+	finding(t, expect(t, client), "min-replicas-to-write")
+}
+
 func TestProbeNotesThatSnapshotsAloneLoseALittle(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t).Client(t)
