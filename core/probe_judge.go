@@ -154,6 +154,12 @@ func (p *probe) judgeMessages(ctx context.Context, a *answers, e *ear, use strin
 	case scriptToo && !heardScript:
 		p.find(SeverityNote, e.publish+inScriptSuffix, "what a script publishes does not come in; a process hears of its own changes", "")
 	}
+	if err != nil {
+		return
+	}
+	if command, err := e.leave(ctx, p.key); isMissing(err) {
+		p.lacks(need{command: command}, command, SeverityNote, "so that subscriptions stay where nobody waits any more", err)
+	}
 }
 
 func causes(err error) []error {

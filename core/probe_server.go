@@ -128,6 +128,18 @@ func (p *probe) listen(ctx context.Context) *ear {
 	return e
 }
 
+// leave ends the subscription to a channel, by the command that it returns.
+func (e *ear) leave(ctx context.Context, channel string) (command string, err error) {
+	command, leave := "unsubscribe", e.pubsub.Unsubscribe
+	if e.subscribe == "ssubscribe" {
+		command, leave = "sunsubscribe", e.pubsub.SUnsubscribe
+	}
+	if err := leave(ctx, channel); err != nil {
+		return command, err
+	}
+	return command, e.await(ctx, func(message any) bool { _, ok := message.(*redis.Subscription); return ok })
+}
+
 // await waits for a message that is wanted.
 func (e *ear) await(ctx context.Context, wanted func(message any) bool) error {
 	for deadline := time.Now().Add(hearing); ; {

@@ -156,7 +156,7 @@ func limited(t *testing.T, server *redistest.Server, rules ...string) (string, *
 
 var allRules = []string{
 	"~editlock:*", "&editlock:*", "+evalsha", "+eval", "+getrange", "+getex", "+set", "+pttl", "+time",
-	"+publish", "+subscribe",
+	"+publish", "+subscribe", "+unsubscribe",
 }
 
 // openLogged opens with slog.Default in a buffer. No test that runs in parallel may use it.
@@ -202,6 +202,10 @@ func TestOpenNamesTheRightThatAnACLLacks(t *testing.T) {
 			expect(t, client, "late "+rule[1:])
 			if err != nil || strings.Count(log, "\n") != 1 || !strings.Contains(log, "add "+rule) {
 				t.Errorf("without %s: %v, logged %q", rule, err, log)
+			}
+		case "+unsubscribe":
+			if f := finding(t, expect(t, client), rule[1:]); err != nil || !strings.Contains(f.Remedy, "add "+rule) {
+				t.Errorf("without %s: %v, %v", rule, err, f)
 			}
 		default:
 			expect(t, client, "unfit "+rule[1:])
