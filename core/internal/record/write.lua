@@ -8,12 +8,12 @@ record.leases, record.linger = next(leases) and leases, linger
 if ended and not ended[1] then ended = nil end
 record.ended = ended
 
-if last == now + duration then
-  keep = keep or ARGV[7] -- as text, which need not be printed
-else
-  keep = keep or math.max(last - now, 0) + lifetime - duration
+local left = math.max(last - now, 0)
+keep = keep or (left == duration and ARGV[7]) or left + lifetime - duration -- the text need not be printed
+if ended then
+  local remembered = ended[#ended]['until'] - now
+  if remembered > tonumber(keep) then keep = remembered end
 end
-if ended then keep = math.max(tonumber(keep), ended[#ended]['until'] - now) end
 
 local known = text
 while true do
