@@ -86,6 +86,9 @@ func TestShortRun(t *testing.T) {
 		"Goals: acquire + release on a cluster, server CPU, 4 masters / 3",
 		"Who hears of a change, of 5 processes of which one waits: to the process that waits",
 	)
+	for _, r := range pageRequests {
+		expected = append(expected, "How many open pages: "+r.name)
+	}
 	for _, place := range []string{"one server", "a cluster of 3 masters"} {
 		expected = append(expected, "Goals: messages to the other 4 of 5 processes of which one waits, "+place)
 	}

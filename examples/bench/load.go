@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"strconv"
 	"time"
 )
@@ -16,6 +17,7 @@ import (
 
 type loadRequest struct {
 	Addr, Path string // of the server, and of a route whose last part is the document
+	Method     string // PUT if it is empty
 	Conns      int
 	For        time.Duration
 }
@@ -49,16 +51,20 @@ func saves(open map[string][]*connection, request loadRequest) ([]call, error) {
 	}
 	calls := make([]call, request.Conns)
 	for i := range calls {
-		conn, text := open[request.Addr][i], saveRequest(request.Path, i)
+		conn, text := open[request.Addr][i], request.text(i)
 		calls[i] = func(context.Context) error { return conn.exchange(text) }
 	}
 	return calls, nil
 }
 
-func saveRequest(path string, user int) []byte {
-	const body = `{"text":"a small draft"}`
-	return fmt.Appendf(nil, "PUT %s%s HTTP/1.1\r\nHost: localhost\r\nX-User: %d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-		path, savedDocument(user), user+1, len(body), body)
+// text is the request of a user for the document of its own. A save has a body.
+func (r loadRequest) text(user int) []byte {
+	method, body := r.Method, ""
+	if method == "" {
+		method, body = http.MethodPut, `{"text":"a small draft"}`
+	}
+	return fmt.Appendf(nil, "%s %s%s HTTP/1.1\r\nHost: localhost\r\nX-User: %d\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		method, r.Path, savedDocument(user), user+1, len(body), body)
 }
 
 func savedDocument(user int) string { return name("draft", user) }

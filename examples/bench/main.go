@@ -55,6 +55,7 @@ var parts = []part{
 	{"http", measureHTTP},
 	{"distant", measureDistant},
 	{"waiters", measureWaiters},
+	{"capacity", measureCapacity},
 	{"http-waiters", measureHTTPWaiters},
 	{"cluster", measureCluster},
 }
