@@ -243,6 +243,29 @@ func ExampleMutex_AcquireWait() {
 	// Output: acquired: draft-7
 }
 
+// A job that holds the lock for as long as it runs. It stops when it may not be sure of the lock any more.
+func ExampleMutex_Hold() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	job := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID("job-1"), Name: "Translation"})
+	err := job.Hold(context.Background(), func(ctx context.Context, lock *core.Lock) error {
+		for _, step := range []string{"read", "translate", "save"} {
+			if err := ctx.Err(); err != nil {
+				return context.Cause(ctx) // taken over, or Redis could not confirm the lock in time
+			}
+			fmt.Println(step)
+		}
+		return nil // a save compares lock.Fence with the stored one, as the application's other saves do
+	}, core.HoldOptions{Wait: true})
+	if err != nil {
+		fmt.Println(err)
+	}
+	// Output:
+	// read
+	// translate
+	// save
+}
+
 // Events for a log and for metrics. A hook replaces the log of failures, so it calls LogEvents.
 func ExampleOptions() {
 	server, err := embedded.Start()

@@ -49,28 +49,41 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
 // looks again at the lock's end. When ctx ends first, the error is both the *ResourceLocked and ctx's; when the
 // Locker's waits end first, both that and ErrClosed. Errors besides: Acquire's.
 func (m *Mutex) AcquireWait(ctx context.Context) (*Lock, error) {
+	lock, _, err := m.acquireWait(ctx)
+	return lock, err
+}
+
+// acquireOnce is Acquire, and says when it began.
+func (m *Mutex) acquireOnce(ctx context.Context) (lock *Lock, begun time.Time, err error) {
+	begun = time.Now()
+	lock, err = m.Acquire(ctx)
+	return lock, begun, err
+}
+
+// acquireWait is AcquireWait, and says when the call that acquired began.
+func (m *Mutex) acquireWait(ctx context.Context) (lock *Lock, begun time.Time, err error) {
 	if err := m.validate(); err != nil {
-		return nil, err
+		return nil, begun, err
 	}
 	var locked error
 	for statuses, err := range m.locker.Watch(ctx, m.uid) {
 		if err != nil {
-			return nil, err
+			return nil, begun, err
 		}
 		if seen := statuses[0]; seen.Locked && !seen.HeldBy(m.user.ID) {
 			locked = &ResourceLocked{seen}
 			continue
 		}
-		lock, err := m.Acquire(ctx)
+		lock, begun, err := m.acquireOnce(ctx)
 		if !errors.Is(err, ErrResourceLocked) {
-			return lock, err
+			return lock, begun, err
 		}
 		locked = err // somebody was faster
 	}
 	if err := ctx.Err(); err != nil {
-		return nil, errors.Join(locked, err)
+		return nil, begun, errors.Join(locked, err)
 	}
-	return nil, errors.Join(locked, ErrClosed)
+	return nil, begun, errors.Join(locked, ErrClosed)
 }
 
 // TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is free or

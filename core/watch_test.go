@@ -244,31 +244,44 @@ func TestDeafSubscriptionIsReplaced(t *testing.T) {
 
 func TestRefusedSubscriptionIsAnEvent(t *testing.T) {
 	t.Parallel()
-	server := redistest.Start(t)
-	admin := server.Client(t)
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "deaf", "on", ">p", "~*", "+@all", "-subscribe").Err(); err != nil {
-		t.Fatal(err)
-	}
-	events := make(chan core.Event, 100)
-	locker, err := core.New(server.Client(t, func(o *redis.Options) { o.Username, o.Password = "deaf", "p" }), core.Options{
-		OnEvent: func(_ context.Context, e core.Event) { events <- e },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := locker.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	watch(t, locker, "d").state()
-	select {
-	case e := <-events:
-		if e.Op != "watch" || e.Kind != core.StoreFailed || !strings.Contains(e.Err.Error(), "NOPERM") {
-			t.Errorf("got %+v", e)
-		}
-	case <-time.After(patience):
-		t.Errorf("no event after %v", patience)
+	for name, test := range map[string]struct {
+		directives []string
+		rules      []any
+		want       string
+	}{
+		"by an ACL":       {rules: []any{"+@all", "-subscribe"}, want: "NOPERM"},
+		"by another name": {directives: []string{"--rename-command SUBSCRIBE NO-SUBSCRIBE"}, rules: []any{"+@all"}, want: "unknown command"},
+		"of that channel": {rules: []any{"+@all", "resetchannels", "&other:*"}, want: "NOPERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t, test.directives...)
+			rules := append([]any{"ACL", "SETUSER", "deaf", "on", ">p", "~*"}, test.rules...)
+			if err := server.Client(t).Do(t.Context(), rules...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			events := make(chan core.Event, 100)
+			locker, err := core.New(server.Client(t, func(o *redis.Options) { o.Username, o.Password = "deaf", "p" }), core.Options{
+				OnEvent: func(_ context.Context, e core.Event) { events <- e },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := locker.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			watch(t, locker, "d").state()
+			select {
+			case e := <-events:
+				if e.Op != "watch" || e.Kind != core.StoreFailed || !strings.Contains(e.Err.Error(), test.want) {
+					t.Errorf("got %+v", e)
+				}
+			case <-time.After(patience):
+				t.Errorf("no event after %v", patience)
+			}
+		})
 	}
 }
 

@@ -32,6 +32,9 @@ type pollPlan struct{ Waiters, Crowd, Documents, Users int }
 // pollHolder has what the users wait for.
 var pollHolder = core.User{ID: core.ID(1_000_000), Name: "Ann"}
 
+// toldEvery is how far apart changes of one document are: a waiter is told of at most one a second.
+const toldEvery = 1100 * time.Millisecond
+
 func (p pollPlan) document(waiter int) int {
 	if waiter < p.Crowd {
 		return 0
@@ -194,6 +197,7 @@ func poll(ctx context.Context, framework string, plan pollPlan, singles, crowds,
 
 	change := func(times int, documents func(i int) []int, took *[][]float64) error {
 		for i := range times {
+			time.Sleep(toldEvery)
 			reply, err := ask(pollRequest{Change: documents(i)})
 			if err != nil {
 				return err

@@ -160,7 +160,7 @@ func (l *listener) run() {
 	}
 	s.listener = nil
 	h.plain = false // what the next server has is seen then
-	if wire.IsUnknownCommand(err) {
+	if s.id != (wire.Server{}) && wire.IsUnknownCommand(err) {
 		h.plain, err = true, nil
 	}
 	if err != nil {
@@ -235,7 +235,8 @@ func (l *listener) listen() (err error) {
 				l.close()
 			} // else go-redis may hold its lock for ever, and the connection, if there is one, ends with the garbage
 			return err
-		case l.taken = <-l.accepted:
+		case number := <-l.accepted:
+			l.taken = max(l.taken, number)
 		case <-ticker.C:
 			if behind := l.taken - l.heard; behind > maxBehind || behind > 0 && !l.alive {
 				l.close()

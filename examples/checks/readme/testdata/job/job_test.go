@@ -1,6 +1,7 @@
 package job
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestJobLeavesAloneWhatSomebodyEdits(t *testing.T) {
 	}
 	defer func() { _ = locker.Close() }()
 	ctx, runs := t.Context(), 0
-	rename := func(fence int64) error {
+	rename := func(_ context.Context, fence int64) error {
 		if runs++; fence < 1 {
 			t.Error("no fence")
 		}
