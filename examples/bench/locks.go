@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -161,6 +162,9 @@ func lockKey(uid string) string { return "editlock:{" + uid + "}" }
 // hold fills an empty database with n held locks, and tells their memory in bytes a lock: all that the
 // server used more, and what it says of one key.
 func hold(ctx context.Context, rig *rig, admin *redis.Client, locker *core.Locker, n int) (all, one float64, err error) {
+	if err := untilEmpty(ctx, admin); err != nil {
+		return 0, 0, err
+	}
 	before, err := rig.info(ctx, "memory", "used_memory")
 	if err != nil {
 		return 0, 0, err
@@ -200,4 +204,21 @@ func hold(ctx context.Context, rig *rig, admin *redis.Client, locker *core.Locke
 	}
 	usage, err := admin.MemoryUsage(ctx, first).Result()
 	return (after - before) / float64(n), float64(usage), err
+}
+
+// untilEmpty waits until the key of core.Open's probe has ended.
+func untilEmpty(ctx context.Context, admin *redis.Client) error {
+	ticker := time.NewTicker(10 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		keys, err := admin.DBSize(ctx).Result()
+		if err != nil || keys == 0 {
+			return err
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
