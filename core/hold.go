@@ -85,7 +85,7 @@ func (h *holding) keep(ctx context.Context) error {
 		err := h.renew(ctx, h.confirmed.Add(ttl))
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			return nil //nolint:nilerr // do has returned, and ended the call
 		case err == nil:
 			next = h.confirmed.Add(ttl / 3)
 		case !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrClosed):

@@ -54,11 +54,11 @@ func TestAHoldReleasesWhereItsFunctionPanics(t *testing.T) {
 	f := onRedis(t)
 	func() {
 		defer func() {
-			if p := recover(); p != errDone {
+			if p := recover(); p != "job" {
 				t.Errorf("recovered %v", p)
 			}
 		}()
-		_ = f.Mutex("d", time.Minute, ann).Hold(t.Context(), func(context.Context, *core.Lock) error { panic(errDone) })
+		_ = f.Mutex("d", time.Minute, ann).Hold(t.Context(), func(context.Context, *core.Lock) error { panic("job") })
 	}()
 	if f.held(t) {
 		t.Error("still held")
@@ -71,7 +71,7 @@ func TestAHoldOfWhatAnotherUserHasDoesNotRun(t *testing.T) {
 	his := f.Mutex("d", time.Minute, bob)
 	acquire(t, his)
 	ran := make(chan struct{}, 1)
-	run := func(context.Context, *core.Lock) error { ran <- struct{}{}; return nil }
+	run := func(ctx context.Context, _ *core.Lock) error { ran <- struct{}{}; return ctx.Err() }
 	if err := f.Mutex("d", time.Minute, ann).Hold(t.Context(), run); !errors.Is(err, core.ErrResourceLocked) || len(ran) != 0 {
 		t.Errorf("returned %v, ran %d times", err, len(ran))
 	}

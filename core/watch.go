@@ -31,7 +31,6 @@ func (l *Locker) Watch(ctx context.Context, uids ...string) iter.Seq2[[]Status, 
 		seen, err := waiter.First(limited)
 		cancel()
 		for yield(l.statuses(uids, seen), err) {
-			seen = nil // many wait long, so what they have seen is not kept
 			select {
 			case <-waiter.News():
 				seen, err = waiter.Take()

@@ -168,7 +168,7 @@ func (w *waits) drop(who waiter, u *waiting) {
 }
 
 // fits reports whether one more request, for so many uids, is within the limit.
-func (l load) fits(uids int, limit load) bool {
+func (l *load) fits(uids int, limit load) bool {
 	return l.requests < limit.requests && l.uids+uids <= limit.uids
 }
 

@@ -57,8 +57,8 @@ type place struct {
 // join adds a waiter, which has the topic at the index, and reports whether it awaits that the topic is heard.
 func (t *topic) join(w *Waiter, index int) bool {
 	awaits := !t.heard && t.listener != nil && !t.listener.server.troubled
-	w.topics[index] = seat{t, int32(len(t.waiters))} //nolint:gosec // fewer than 2^31 wait
-	t.waiters = append(t.waiters, place{w, int32(index), awaits})
+	w.topics[index] = seat{t, int32(len(t.waiters))}              //nolint:gosec // fewer than 2^31 wait
+	t.waiters = append(t.waiters, place{w, int32(index), awaits}) //nolint:gosec // as above
 	return awaits
 }
 
