@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"time"
-
-	"github.com/editlock/editlock/core/redistest"
 )
 
 // How many open pages a Redis and a process carry. The rule of this file: a page is what editlock.js is with its
@@ -32,21 +30,12 @@ var pageRequests = []struct {
 }
 
 func measureCapacity(ctx context.Context, b *bed, c config, noise *disturbance) (results, error) {
-	redisServer := redistest.Start(b)
-	admin := redisServer.Client(b)
-	rig, err := newRig(ctx, admin)
-	if err != nil {
-		return results{}, err
-	}
-	if err := ownDocuments(ctx, redisServer.Addr, admin); err != nil {
-		return results{}, err
-	}
-	driver, err := startChild(b, redisServer.Addr, "load")
+	redisAddr, rig, driver, err := underLoad(ctx, b)
 	if err != nil {
 		return results{}, err
 	}
 	framework := frameworks[0].name
-	server, err := startChild(b, redisServer.Addr, "serve", framework)
+	server, err := startChild(b, redisAddr, "serve", framework)
 	if err != nil {
 		return results{}, err
 	}

@@ -18,16 +18,7 @@ import (
 var connectionCounts = []int{1, 4, 16, 64}
 
 func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (results, error) {
-	redisServer := redistest.Start(b)
-	admin := redisServer.Client(b)
-	rig, err := newRig(ctx, admin)
-	if err != nil {
-		return results{}, err
-	}
-	if err := ownDocuments(ctx, redisServer.Addr, admin); err != nil {
-		return results{}, err
-	}
-	load, err := startChild(b, redisServer.Addr, "load")
+	addr, rig, load, err := underLoad(ctx, b)
 	if err != nil {
 		return results{}, err
 	}
@@ -38,7 +29,7 @@ func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (res
 	}
 	var servers []server
 	for _, f := range frameworks {
-		child, err := startChild(b, redisServer.Addr, "serve", f.name)
+		child, err := startChild(b, addr, "serve", f.name)
 		if err != nil {
 			return results{}, err
 		}
@@ -70,6 +61,20 @@ func measureHTTP(ctx context.Context, b *bed, c config, noise *disturbance) (res
 		return results{}, err
 	}
 	return httpResults(found), nil
+}
+
+// underLoad starts a redis-server at addr, in which each connection's user has a document, and the load.
+func underLoad(ctx context.Context, b *bed) (addr string, r *rig, load *child, err error) {
+	redisServer := redistest.Start(b)
+	admin := redisServer.Client(b)
+	if r, err = newRig(ctx, admin); err != nil {
+		return "", nil, nil, err
+	}
+	if err = ownDocuments(ctx, redisServer.Addr, admin); err != nil {
+		return "", nil, nil, err
+	}
+	load, err = startChild(b, redisServer.Addr, "load")
+	return redisServer.Addr, r, load, err
 }
 
 func httpJob(framework, variant string) string { return framework + ", " + variant }
