@@ -82,13 +82,18 @@ func TestAWaiterIsToldOncePerSecond(t *testing.T) {
 		w.leave(ann, 1, false)
 		w.leave(ann, 1, true)
 		w.leave(bob, 1, false)
-		if len(w.users) != 1 {
-			t.Errorf("%d users are known", len(w.users))
+		known := func() int {
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.users)
+		}
+		if n := known(); n != 1 {
+			t.Errorf("%d users are known, want Ann, who was told just now", n)
 		}
 		time.Sleep(pace)
-		synctest.Wait()
-		if len(w.users) != 0 || w.all != (load{}) {
-			t.Errorf("%d users are known, and all have %+v", len(w.users), w.all)
+		if n := known(); n != 0 || w.all != (load{}) {
+			t.Errorf("%d users are known, and all have %+v", n, w.all)
 		}
 	})
 }
