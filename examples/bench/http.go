@@ -70,7 +70,7 @@ func underLoad(ctx context.Context, b *bed) (addr string, r *rig, load *child, e
 	if r, err = newRig(ctx, admin); err != nil {
 		return "", nil, nil, err
 	}
-	if err = ownDocuments(ctx, redisServer.Addr, admin); err != nil {
+	if err := ownDocuments(ctx, redisServer.Addr, admin); err != nil {
 		return "", nil, nil, err
 	}
 	load, err = startChild(b, redisServer.Addr, "load")
