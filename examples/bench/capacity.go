@@ -86,7 +86,7 @@ func capacityResults(found series, connections int, memory float64) results {
 		for _, of := range []func(sample) float64{serverCPU, clientCPU} {
 			row = append(row, figure(pages(found.summary(k, of).Median, r.every)))
 		}
-		gb := "–"
+		gb := "" // nobody keeps anything of it between two requests
 		if r.method == "GET" {
 			gb = figure(1e9 / memory)
 		}
