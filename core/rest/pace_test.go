@@ -78,7 +78,7 @@ func TestAWaitForMoreUIDsThanAllowedIsAnsweredAtOnce(t *testing.T) {
 }
 
 // Somebody makes a lock change hands as fast as possible, and those who wait ask again at once.
-func TestALockThatChangesHandsAllTheTimeIsToldOncePerSecond(t *testing.T) {
+func TestALockThatChangesHandsAllTheTimeIsToldSeldom(t *testing.T) {
 	t.Parallel()
 	api, locker := waiting(t, rest.Config[caller]{})
 	const lasts, waiters = 2500 * time.Millisecond, 20
@@ -114,7 +114,7 @@ func TestALockThatChangesHandsAllTheTimeIsToldOncePerSecond(t *testing.T) {
 		t.Errorf("only %d changes", changes)
 	}
 	for i, n := range told {
-		if n < 2 || n > 4 {
+		if n < 3 || n > 4+3 { // at once, and then one a second
 			t.Errorf("waiter %d was told %d times of %d changes within %v", i, n, changes, lasts)
 		}
 	}
@@ -124,9 +124,10 @@ func TestALockThatChangesHandsAllTheTimeIsToldOncePerSecond(t *testing.T) {
 func TestAWaiterThatIsHeldBackIsAnsweredAtShutdown(t *testing.T) {
 	t.Parallel()
 	api, locker := waiting(t, rest.Config[caller]{})
-	first := api.Serve(caller{1}, rest.BulkRoute, get(t.Context(), "uid=d", `"x"`))
-	if first.Status != http.StatusOK {
-		t.Fatalf("%+v", first)
+	for range 4 {
+		if told := api.Serve(caller{1}, rest.BulkRoute, get(t.Context(), "uid=d", `"x"`)); told.Status != http.StatusOK {
+			t.Fatalf("%+v", told)
+		}
 	}
 	time.AfterFunc(50*time.Millisecond, locker.EndWaits)
 	begin := time.Now()

@@ -239,11 +239,11 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body)
 	}
 	if wait := mayWait(r); wait > 0 {
 		who := waiter{r.tenant, user.ID}
-		if earliest, ok := a.waits.enter(who, len(uids)); ok {
+		if debt, ok := a.waits.enter(who, len(uids)); ok {
 			told := false
-			defer func() { a.waits.leave(who, len(uids), told) }()
+			defer func() { a.waits.leave(who, len(uids), told, debt) }()
 			var response *Response
-			response, told = a.await(c, user, r, uids, body, wait, earliest)
+			response, told = a.await(c, user, r, uids, body, wait, earliest(debt))
 			return response
 		}
 	}

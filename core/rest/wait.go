@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -77,9 +78,12 @@ func applied(r *Response, wait time.Duration) *Response {
 	return r
 }
 
-// pace is the least time between two answers to one waiter that tell of a change. A lock that changes hands faster would
+// One waiter is told of burst changes at once, and then of one in each pace. A lock that changes hands all the time would
 // otherwise make as many answers as it changes, times those who wait for it.
-const pace = time.Second
+const (
+	pace  = time.Second
+	burst = 4
+)
 
 // waits counts the requests that wait, and the uids that they wait for, and limits both.
 type waits struct {
@@ -102,8 +106,8 @@ type waiter struct {
 // waiting is what a waiter has.
 type waiting struct {
 	load
-	// told are the moments from which on the requests that follow those that were told of a change may be told of another:
-	// a client that is told asks again. The oldest come first.
+	// told has a moment for each request that was told of a change, for the one that follows it, since a client that is
+	// told asks again: when nothing of what it was told counts any more.
 	told []time.Time
 }
 
@@ -111,9 +115,9 @@ func newWaits(most, mostPerUser load) *waits {
 	return &waits{most: most, mostPerUser: mostPerUser, users: make(map[waiter]*waiting)}
 }
 
-// enter reports whether one more request of the user may wait for so many uids, and from when on it may be told of a
-// change. If it may wait, leave must be called after the wait.
-func (w *waits) enter(who waiter, uids int) (earliest time.Time, ok bool) {
+// enter reports whether one more request of the user may wait for so many uids. If it may, leave must be called after the
+// wait, with the debt: the moment when nothing of what the client was told before counts any more.
+func (w *waits) enter(who waiter, uids int) (debt time.Time, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	u := w.users[who]
@@ -127,21 +131,31 @@ func (w *waits) enter(who waiter, uids int) (earliest time.Time, ok bool) {
 	w.all.add(1, uids)
 	u.add(1, uids)
 	if len(u.told) > 0 {
-		earliest, u.told = u.told[0], u.told[1:]
+		debt, u.told = u.told[0], u.told[1:]
 	}
-	return earliest, true
+	return debt, true
 }
 
+// earliest is when a request with the debt may be told of a change.
+func earliest(debt time.Time) time.Time { return debt.Add(-(burst - 1) * pace) }
+
 // leave ends a wait. told reports whether its answer tells of a change.
-func (w *waits) leave(who waiter, uids int, told bool) {
+func (w *waits) leave(who waiter, uids int, told bool, debt time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	u := w.users[who]
 	w.all.add(-1, -uids)
 	u.add(-1, -uids)
+	now := time.Now()
 	if told {
-		u.told = append(u.told, time.Now().Add(pace))
-		time.AfterFunc(pace, func() { w.forget(who) })
+		if debt.Before(now) {
+			debt = now
+		}
+		debt = debt.Add(pace)
+	}
+	if debt.After(now) {
+		u.told = append(u.told, debt)
+		time.AfterFunc(debt.Sub(now), func() { w.forget(who) })
 	}
 	w.drop(who, u)
 }
@@ -154,9 +168,7 @@ func (w *waits) forget(who waiter) {
 	if u == nil {
 		return
 	}
-	for len(u.told) > 0 && time.Until(u.told[0]) <= 0 {
-		u.told = u.told[1:]
-	}
+	u.told = slices.DeleteFunc(u.told, func(debt time.Time) bool { return time.Until(debt) <= 0 })
 	w.drop(who, u)
 }
 

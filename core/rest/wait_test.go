@@ -25,7 +25,7 @@ func TestWaitsAreLimitedForAUserOfATenant(t *testing.T) {
 			t.Errorf("%+v may wait: %v", step.who, got)
 		}
 	}
-	w.leave(ann, 1, false)
+	w.leave(ann, 1, false, time.Time{})
 	if !mayEnter(w, ann, 1) {
 		t.Error("not after another wait has ended")
 	}
@@ -44,54 +44,51 @@ func TestWaitsAreLimitedByTheUIDsWaitedFor(t *testing.T) {
 			t.Errorf("step %d: %+v may wait for %d: %v", i, step.who, step.uids, got)
 		}
 	}
-	w.leave(ann, 200, false)
+	w.leave(ann, 200, false, time.Time{})
 	if !mayEnter(w, bob, 1) || !mayEnter(w, ann, 199) || mayEnter(w, ann, 1) {
 		t.Error("after a wait for 200 has ended: not just for those")
 	}
 }
 
 // A client that was told of a change asks again. The requests of a user that were not told yet may be told at once.
-func TestAWaiterIsToldOncePerSecond(t *testing.T) {
+func TestAWaiterIsToldOfSomeChangesAtOnceAndThenOncePerSecond(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWaits(load{100, 100}, load{100, 100})
 		ann, bob := waiter{"", core.ID(1)}, waiter{"", core.ID(2)}
-		enter := func(who waiter, want time.Duration) {
+		enter := func(who waiter, want time.Duration) time.Time {
 			t.Helper()
-			earliest, ok := w.enter(who, 1)
-			if got := max(time.Until(earliest), 0); !ok || got != want {
+			debt, ok := w.enter(who, 1)
+			if got := max(time.Until(earliest(debt)), 0); !ok || got != want {
 				t.Errorf("may wait: %v, and be told in %v, want %v", ok, got, want)
 			}
+			return debt
 		}
-		enter(ann, 0)
-		enter(ann, 0)
-		w.leave(ann, 1, true)
-		time.Sleep(pace / 4)
-		w.leave(ann, 1, true)
-		enter(ann, 3*pace/4)
-		enter(bob, 0)
-		enter(ann, pace)
-		enter(ann, 0) // another tab
-		time.Sleep(pace)
-		w.leave(ann, 1, true)
-		time.Sleep(pace)
-		enter(ann, 0)
-		w.leave(ann, 1, false)
-		enter(ann, 0)
-		w.leave(ann, 1, false)
-		w.leave(ann, 1, false)
-		w.leave(ann, 1, true)
-		w.leave(bob, 1, false)
 		known := func() int {
 			synctest.Wait()
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			return len(w.users)
 		}
-		if n := known(); n != 1 {
-			t.Errorf("%d users are known, want Ann, who was told just now", n)
+		for range burst - 1 {
+			w.leave(ann, 1, true, enter(ann, 0))
 		}
-		time.Sleep(pace)
+		for range 3 {
+			w.leave(ann, 1, true, enter(ann, 0))
+			w.leave(ann, 1, false, enter(ann, pace)) // a request that is given up pays nothing back
+			debt := enter(ann, pace)
+			w.leave(bob, 1, true, enter(bob, 0))
+			another := enter(ann, 0) // another tab
+			w.leave(ann, 1, false, another)
+			time.Sleep(pace)
+			w.leave(ann, 1, false, debt)
+		}
+		time.Sleep(2 * pace)
+		w.leave(ann, 1, true, enter(ann, 0))
+		if n := known(); n != 1 {
+			t.Errorf("%d users are known, want Ann alone", n)
+		}
+		time.Sleep((burst + 1) * pace)
 		if n := known(); n != 0 || w.all != (load{}) {
 			t.Errorf("%d users are known, and all have %+v", n, w.all)
 		}
