@@ -121,7 +121,7 @@ func TestALockThatChangesHandsAllTheTimeIsToldSeldom(t *testing.T) {
 }
 
 // A request that must not be told yet is answered at once when the server shuts down.
-func TestAWaiterThatIsHeldBackIsAnsweredAtShutdown(t *testing.T) {
+func TestAWaiterThatIsPutOffIsAnsweredAtShutdown(t *testing.T) {
 	t.Parallel()
 	api, locker := waiting(t, rest.Config[caller]{})
 	for range 4 {

@@ -38,7 +38,7 @@ func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body body
 			return unavailable(err), false
 		}
 		response, known := a.answer(c, user, r, states, body)
-		if !known && hold(ctx, r.locker, earliest) {
+		if !known && putOff(ctx, r.locker, earliest) {
 			if states, err = r.locker.Statuses(r.Context, uids...); err != nil {
 				return unavailable(err), false
 			}
@@ -56,8 +56,8 @@ func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body body
 	return applied(unchanged, wait), false
 }
 
-// hold waits for a moment, the end of ctx or of all waits, and reports whether the moment was still to come.
-func hold(ctx context.Context, locker *core.Locker, moment time.Time) bool {
+// putOff waits for a moment, the end of ctx or of all waits, and reports whether the moment was still to come.
+func putOff(ctx context.Context, locker *core.Locker, moment time.Time) bool {
 	early := time.Until(moment)
 	if early <= 0 {
 		return false

@@ -35,16 +35,16 @@ type Hub struct {
 
 	refusedUntil atomic.Int64 // a time of now: Redis refuses to publish
 
-	mu        sync.Mutex
-	topics    map[string]*topic // by key
-	lingering int               // topics for which nobody waits any more
-	agenda    agenda
-	looks     int64 // numbers the looks in the order in which they began
-	servers   map[wire.Server]*server
-	plain     bool              // the servers of this cluster have no sharded channels
-	unheard   map[string]*topic // those that no listener has, by key
-	retry     *time.Timer       // until they get one; nil while it does not run
-	over      bool
+	mu      sync.Mutex
+	topics  map[string]*topic // by key
+	vacant  int               // topics for which nobody waits any more
+	agenda  agenda
+	looks   int64 // numbers the looks in the order in which they began
+	servers map[wire.Server]*server
+	plain   bool              // the servers of this cluster have no sharded channels
+	unheard map[string]*topic // those that no listener has, by key
+	retry   *time.Timer       // until they get one; nil while it does not run
+	over    bool
 }
 
 // server is where looks go to and announcements come from. The hub's mutex guards it.

@@ -381,13 +381,13 @@ func TestALookPutsOffTheOneThatWasScheduledBefore(t *testing.T) {
 }
 
 // A long poll asks again soon after its answer, and finds its topic subscribed.
-func TestATopicLingersAfterItsLastWaiter(t *testing.T) {
+func TestATopicStaysSubscribedAfterItsLastWaiter(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.answers(free)
 		b.join(t, "a").Leave()
-		time.Sleep(lingers - time.Second)
+		time.Sleep(vacantFor - time.Second)
 		again := b.join(t, "a")
-		time.Sleep(lingers)
+		time.Sleep(vacantFor)
 		if b.topics["a"] == nil {
 			t.Fatal("forgotten, though somebody waits again")
 		}
@@ -396,23 +396,23 @@ func TestATopicLingersAfterItsLastWaiter(t *testing.T) {
 		if n := b.began(); n != 0 {
 			t.Errorf("%d looks for nobody", n)
 		}
-		time.Sleep(lingers)
+		time.Sleep(vacantFor)
 		synctest.Wait()
-		if len(b.topics) != 0 || b.lingering != 0 || len(b.agenda.topics) != 0 || len(b.unheard) != 0 {
-			t.Errorf("%d topics, %d of them lingering, %d on the agenda, %d without a listener are left",
-				len(b.topics), b.lingering, len(b.agenda.topics), len(b.unheard))
+		if len(b.topics) != 0 || b.vacant != 0 || len(b.agenda.topics) != 0 || len(b.unheard) != 0 {
+			t.Errorf("%d topics, %d of them vacant, %d on the agenda, %d without a listener are left",
+				len(b.topics), b.vacant, len(b.agenda.topics), len(b.unheard))
 		}
 	})
 }
 
-func TestFewTopicsLinger(t *testing.T) {
+func TestFewTopicsStayWithoutAWaiter(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.answers(free)
-		for i := range maxLingering + 100 {
+		for i := range maxVacant + 100 {
 			b.Join([]string{strconv.Itoa(i)}).Leave()
 		}
-		if len(b.topics) != maxLingering || len(b.agenda.topics) != maxLingering {
-			t.Errorf("%d topics linger, %d are on the agenda", len(b.topics), len(b.agenda.topics))
+		if len(b.topics) != maxVacant || len(b.agenda.topics) != maxVacant {
+			t.Errorf("%d topics stay, %d are on the agenda", len(b.topics), len(b.agenda.topics))
 		}
 	})
 }
@@ -446,7 +446,7 @@ func TestEachWaiterIsToldOfItsOwnTopicsWhenOthersLeave(t *testing.T) {
 		for _, w := range waiters {
 			w.Leave()
 		}
-		time.Sleep(2 * lingers)
+		time.Sleep(2 * vacantFor)
 		synctest.Wait()
 		if len(b.topics) != 0 {
 			t.Errorf("%d topics are left", len(b.topics))

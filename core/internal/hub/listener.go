@@ -54,7 +54,8 @@ func (h *Hub) listenTo(t *topic) {
 	var id wire.Server
 	if h.wire.Cluster() && !h.plain {
 		if id = h.wire.ServerOf(t.key); id == (wire.Server{}) {
-			h.lost(t)
+			h.unhear(t)
+			h.findListeners(firstPause)
 			return
 		}
 	}
@@ -79,11 +80,10 @@ func (h *Hub) newListener(s *server, key string) *listener {
 	return l
 }
 
-// lost notes that no listener has the topic. The caller holds the mutex.
-func (h *Hub) lost(t *topic) {
+// unhear notes that no listener has the topic. The caller holds the mutex.
+func (h *Hub) unhear(t *topic) {
 	t.listener, t.heard = nil, false
 	h.unheard[t.key] = t
-	h.findListeners(firstPause)
 }
 
 // findListeners lets all topics without a listener get one after the pause. The caller holds the mutex.
@@ -105,20 +105,20 @@ func (h *Hub) findListeners(pause time.Duration) {
 	})
 }
 
-// linger keeps a topic that has lost its last waiter for some time. The caller holds the mutex.
-func (h *Hub) linger(t *topic) {
-	if h.over || h.lingering == maxLingering {
+// vacate keeps a topic that has lost its last waiter for some time. The caller holds the mutex.
+func (h *Hub) vacate(t *topic) {
+	if h.over || h.vacant == maxVacant {
 		h.drop(t)
 		return
 	}
-	h.lingering++
+	h.vacant++
 	now := h.now()
-	h.agenda.put(t, now+lingers, now)
+	h.agenda.put(t, now+vacantFor, now)
 }
 
-// forget drops a topic that has lingered. The caller holds the mutex.
+// forget drops a topic that was vacant for long enough. The caller holds the mutex.
 func (h *Hub) forget(t *topic) {
-	h.lingering--
+	h.vacant--
 	h.drop(t)
 }
 
@@ -181,8 +181,7 @@ func (l *listener) loseTopics(which func(*topic) bool) {
 
 // lose takes a topic away from the listener, and replace must follow. The caller holds the hub's mutex.
 func (l *listener) lose(t *topic) {
-	t.listener, t.heard = nil, false
-	l.hub.unheard[t.key] = t
+	l.hub.unhear(t)
 	l.topics--
 }
 
@@ -337,7 +336,7 @@ func recovered(err *error) {
 func (h *Hub) hasWaiters() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return len(h.topics) > h.lingering
+	return len(h.topics) > h.vacant
 }
 
 // publish sends the next pulse.

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// lingers is how long a topic stays subscribed after its last waiter, so that the next long poll finds it so.
-	lingers = 10 * time.Second
-	// maxLingering bounds what those cost who ask for one resource after the other.
-	maxLingering = 16384
+	// vacantFor is how long a topic stays subscribed after its last waiter, so that the next long poll finds it so.
+	vacantFor = 10 * time.Second
+	// maxVacant bounds what those cost who ask for one resource after the other.
+	maxVacant = 16384
 )
 
 // topic is a resource for which somebody waits, or did some seconds ago. The hub's mutex guards it.

@@ -51,7 +51,7 @@ func (h *Hub) Join(keys []string) *Waiter {
 			h.topics[key] = t
 			h.listenTo(t)
 		case len(t.waiters) == 0:
-			h.lingering--
+			h.vacant--
 		}
 		if t.join(w, i) {
 			w.unheard++
@@ -77,7 +77,7 @@ func (w *Waiter) Leave() {
 	for _, s := range w.topics {
 		s.topic.leave(s.position)
 		if len(s.topic.waiters) == 0 {
-			h.linger(s.topic)
+			h.vacate(s.topic)
 		}
 	}
 	w.topics = nil
