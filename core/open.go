@@ -46,8 +46,8 @@ const protocol = 2
 //	REDIS_DB_MUTEX  the database that holds the locks; overrides the one in REDIS_URL; 0 by default
 //
 // It asks Redis, so that a wrong database, password or address is an error at start. So is all without which the engine
-// cannot work (see CheckServer): a Redis before 6.2, a replica, a missing right. What weakens a lock, or lets waiters hear
-// late, is a warning in slog.Default. The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalid,
+// cannot work (see CheckServer): it must be Redis 6.2 or later, no replica, and have the rights. What weakens a lock, or
+// lets waiters hear late, is a warning in slog.Default. The client is the caller's to close. Errors: ErrNotConfigured, ErrInvalid,
 // ErrUnfit, ErrUnavailable.
 func Open(ctx context.Context) (redis.UniversalClient, error) {
 	db, err := parseDB(os.Getenv(EnvDB))
