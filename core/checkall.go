@@ -66,12 +66,12 @@ func (l *Locker) decideAll(ctx context.Context, start time.Time, q record.Reques
 	if len(undecided) == 0 {
 		return nil
 	}
-	calls := make([]*wire.Call, len(undecided))
+	calls, asked := make([]*wire.Call, len(undecided)), make([]*Mutex, len(undecided))
 	for i, place := range undecided {
 		m := mutexes[place]
-		calls[i] = l.call(check, m.locker.key(m.uid), m.request(q))
+		calls[i], asked[i] = l.call(check, m.locker.key(m.uid), m.request(q)), m
 	}
-	if err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), calls...); err != nil {
+	if err := l.send(ctx, start, asked, calls...); err != nil {
 		return mutexes[undecided[0]].unchecked(ctx, start, err)
 	}
 	for i, place := range undecided {

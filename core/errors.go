@@ -15,10 +15,12 @@ var (
 	ErrNotHeld = errors.New("editlock: resource is not locked")
 	// ErrHoldLost: the fence that the caller named is not its hold's any more. The error is a *HoldLost.
 	ErrHoldLost = errors.New("editlock: hold was lost")
-	// ErrTakeoverConflict: the lock changed hands since the taker looked. The error is a *TakeoverConflict.
+	// ErrTakeoverConflict: the lock changed hands since who takes or breaks it has looked. The error is a *TakeoverConflict.
 	ErrTakeoverConflict = errors.New("editlock: lock has changed hands since")
 	// ErrSessionEnded: the session was released and takes no lease again; a page takes a new name.
 	ErrSessionEnded = errors.New("editlock: session has ended")
+	// ErrTooManyLocks: the user holds as many locks as Options.MaxLocksPerUser allows.
+	ErrTooManyLocks = errors.New("editlock: user holds too many locks")
 	// ErrUnavailable: Redis did not answer in time, or not with sense. It means "not known", neither done nor
 	// not done; repeating the call is safe.
 	ErrUnavailable = errors.New("editlock: redis is unavailable")
@@ -78,11 +80,17 @@ type HoldLost struct {
 	UID string
 	// Fence of the latest hold; 0 if none is remembered.
 	Fence int64
+	// By is who broke the hold (Locker.Break), or the user who logged out (Locker.ReleaseUser). It is nobody where the
+	// hold was lost in another way.
+	By User
 }
 
 func (e *HoldLost) Error() string {
-	if e.Fence == 0 {
+	switch {
+	case e.Fence == 0:
 		return fmt.Sprintf("editlock: the hold of %q is no longer remembered", e.UID)
+	case !e.By.ID.IsZero():
+		return fmt.Sprintf("editlock: the hold of %q was broken by user %v", e.UID, e.By.ID)
 	}
 	return fmt.Sprintf("editlock: %q was held by another user since, under fence %d", e.UID, e.Fence)
 }
@@ -90,7 +98,7 @@ func (e *HoldLost) Error() string {
 // Is makes errors.Is(err, ErrHoldLost) true.
 func (e *HoldLost) Is(target error) bool { return target == ErrHoldLost }
 
-// TakeoverConflict is the error of a takeover whose fence has moved on; it is ErrTakeoverConflict.
+// TakeoverConflict is the error of a takeover, or of a break, whose fence has moved on; it is ErrTakeoverConflict.
 type TakeoverConflict struct {
 	Status // what is true instead
 }

@@ -17,6 +17,7 @@ const (
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
 	TakenOver   EventKind = "taken over"   // from Other; nobody if a reply was lost
+	Broken      EventKind = "broken"       // User broke the hold of Other; nobody if a reply was lost
 	StoreFailed EventKind = "store failed" // Err; also when a guard with fail-open lets a request pass
 )
 
@@ -24,7 +25,7 @@ const (
 // meets in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
 	Kind     EventKind
-	Op       string // acquire, check, release, status, takeover or watch
+	Op       string // acquire, break, check, index, log out, release, status, takeover or watch
 	Tenant   string // empty without Locker.WithTenant
 	UID      string
 	User     UserID // who acted; for Expired, whose hold it was
@@ -36,14 +37,14 @@ type Event struct {
 }
 
 // LogEvents returns an Options.OnEvent that writes each event to logger: failures at level Error,
-// refusals, takeovers and expiries at Info, the rest at Debug.
+// refusals, takeovers, breaks and expiries at Info, the rest at Debug.
 func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelDebug
 		switch e.Kind {
 		case StoreFailed:
 			level = slog.LevelError
-		case Denied, TakenOver, Expired:
+		case Denied, TakenOver, Broken, Expired:
 			level = slog.LevelInfo
 		}
 		if !logger.Enabled(ctx, level) {

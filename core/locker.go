@@ -45,6 +45,14 @@ type Options struct {
 	// soon as more than eight are under way; the context that the client's hooks then see is not the caller's.
 	// Optional. Default: false.
 	NoBatching bool
+	// IndexUsers keeps an index of the locks that each user may hold, for LocksOf and ReleaseUser. It costs Redis a second
+	// small script for each call that may make or renew a hold, in the same round trip (on a cluster in one more), and these
+	// calls are not batched. Optional. Default: false.
+	IndexUsers bool
+	// MaxLocksPerUser is how many locks a user may hold at most; for one more the answer is ErrTooManyLocks, and never for
+	// what the user holds already. It implies IndexUsers, and costs each call that may make a hold a second round trip
+	// before. Where the index cannot answer, nothing is refused. With tenants, it counts in each. Optional. Default: no cap.
+	MaxLocksPerUser int
 	// OnEvent receives what happened; see Event. A panic of it is logged. Optional. Default: failures of the
 	// store are logged through slog.Default, the rest is not.
 	OnEvent func(context.Context, Event)
@@ -69,6 +77,9 @@ type Locker struct {
 	tenanted  bool // made WithTenant
 	retention time.Duration
 	onEvent   func(context.Context, Event)
+
+	indexed         bool
+	maxLocksPerUser int
 }
 
 // New returns a Locker on client, which stays the caller's to close. It returns ErrInvalid for a client that
@@ -95,6 +106,8 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, invalid("Timeout", "%v is below %v", options.Timeout, minTimeout)
 	case options.Retention < minRetention || options.Retention > maxRetention:
 		return nil, invalid("Retention", "%v is not within %v and %v", options.Retention, minRetention, maxRetention)
+	case options.MaxLocksPerUser < 0:
+		return nil, invalid("MaxLocksPerUser", "%d is negative", options.MaxLocksPerUser)
 	}
 	w, err := wire.New(client, options.Timeout, !options.NoBatching)
 	if err != nil {
@@ -102,6 +115,7 @@ func New(client Client, options Options) (*Locker, error) {
 	}
 	l := &Locker{
 		wire: w, prefix: options.Prefix, retention: options.Retention, onEvent: options.OnEvent,
+		indexed: options.IndexUsers || options.MaxLocksPerUser > 0, maxLocksPerUser: options.MaxLocksPerUser,
 	}
 	l.hub = hub.New(w, l.look, func(ctx context.Context, err error) {
 		_ = l.failed(ctx, time.Now(), Event{Op: "watch"}, err) // nobody waits for this very error: it is an event
@@ -191,12 +205,14 @@ func (l *Locker) keys(uids []string) ([]string, error) {
 }
 
 // key returns the key of a resource, in the tenant's namespace where there is one.
-func (l *Locker) key(uid string) string {
-	prefix := l.prefix
+func (l *Locker) key(uid string) string { return record.Key(l.namespace(), uid) }
+
+// namespace returns the prefix of the tenant's keys.
+func (l *Locker) namespace() string {
 	if l.tenanted {
-		prefix = record.TenantPrefix(prefix, l.tenant)
+		return record.TenantPrefix(l.prefix, l.tenant)
 	}
-	return record.Key(prefix, uid)
+	return l.prefix
 }
 
 // validateTenant returns ErrInvalid for a name that WithTenant does not take.

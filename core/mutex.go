@@ -193,10 +193,15 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
+	if op != check || q.AcquireIfFree {
+		if err := m.claim(ctx, start, op); err != nil {
+			return nil, err
+		}
+	}
 	key := m.locker.key(m.uid)
 	q = m.request(q)
 	call := m.locker.call(op, key, q)
-	if err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call); err != nil {
+	if err := m.locker.send(ctx, start, []*Mutex{m}, call); err != nil {
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
 	return m.concludeCall(ctx, start, op, q, call, key)
@@ -211,7 +216,7 @@ func (m *Mutex) concludeCall(ctx context.Context, start time.Time, op *operation
 	if call.Doubtful {
 		reply.Outcome = afterRepeat(op, q, reply, time.Since(start))
 	}
-	return m.conclude(ctx, start, op, reply)
+	return m.conclude(ctx, start, op, q, reply)
 }
 
 // read decides a check by a plain read, if that is enough.
@@ -238,7 +243,7 @@ func (m *Mutex) concludeRead(ctx context.Context, start time.Time, q record.Requ
 	if !decided {
 		return nil, false, nil
 	}
-	lock, err = m.conclude(ctx, start, check, record.Reply{Outcome: outcome, Now: now, Record: found})
+	lock, err = m.conclude(ctx, start, check, q, record.Reply{Outcome: outcome, Now: now, Record: found})
 	return lock, true, err
 }
 
@@ -258,7 +263,7 @@ func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.
 }
 
 // conclude makes the lock, or the error, of what an operation came to, and its events.
-func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, reply record.Reply) (*Lock, error) {
+func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q record.Request, reply record.Reply) (*Lock, error) {
 	event := m.event(op)
 	event.Fence = reply.Record.Fence
 	state := reply.Record.State(reply.Now)
@@ -284,7 +289,7 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, re
 	case record.Free:
 		return denied(UserID{}, ErrNotHeld)
 	case record.Moved:
-		return denied(UserID{}, &HoldLost{UID: m.uid, Fence: reply.Record.Fence})
+		return denied(UserID{}, &HoldLost{UID: m.uid, Fence: reply.Record.Fence, By: brokenBy(reply.Record, q.Fence)})
 	case record.Forgotten:
 		return denied(UserID{}, &HoldLost{UID: m.uid})
 	case record.Ended:

@@ -20,7 +20,9 @@ func newOperation(s record.Script) *operation {
 
 var (
 	acquire  = newOperation(record.Acquire)
+	breaking = newOperation(record.Break)
 	check    = newOperation(record.Check)
+	logOut   = newOperation(record.LogOut)
 	release  = newOperation(record.Release)
 	status   = newOperation(record.Status)
 	takeOver = newOperation(record.TakeOver)

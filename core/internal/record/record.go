@@ -13,6 +13,8 @@
 //	         writes the record; a hold that has expired as a whole is reported by the next acquire
 //	linger   when a linger ends; it may have ended
 //	ended    released sessions, the oldest first: {"user":1,"session":"tab-1","until":1790000600000}
+//	broken   the fence of the hold that was broken last, and who broke it: {"fence":1790000000000,"user":9,"name":"Root"}.
+//	         Nothing is decided on it, and one that is not valid is as good as none
 //
 // The lock is held while a lease or the linger ends after Redis's TIME. Times are milliseconds of that clock.
 // What is absent is empty; user and fence are there together. Fields that this version does not know survive
@@ -51,12 +53,20 @@ type Record struct {
 	Since  int64
 	Linger int64
 	Leases []Lease
+	Broken BrokenHold
 }
 
 // Lease is what one session has of the hold. The unnamed lease has an empty session.
 type Lease struct {
 	Session string
 	End     int64
+}
+
+// BrokenHold is a hold that was broken, and who did it. The zero BrokenHold is that of a resource where none was.
+type BrokenHold struct {
+	Fence int64
+	User  User
+	Name  string
 }
 
 // User is a user's id as the scripts take it: an integer in decimal, or a string between double quotes. The
@@ -154,6 +164,9 @@ func (r *Record) Parse(text string) error {
 		case "ended":
 			field = endedField
 			ok = s.ended()
+		case "broken":
+			r.Broken = s.broken()
+			return
 		default:
 			s.value()
 			return
@@ -198,6 +211,32 @@ func (r *Record) parseLeases(s *scanner) bool {
 		ok = ok && lease.End != invalid
 	}
 	return ok
+}
+
+// broken reads a hold that was broken; the zero BrokenHold where that is not valid.
+func (s *scanner) broken() (b BrokenHold) {
+	var fence, user, name bool
+	start := s.at
+	ok := s.object(func(field string) {
+		start := s.at
+		switch field {
+		case "fence":
+			b.Fence, fence = s.time()
+			s.elseSkip(start, fence)
+		case "user":
+			b.User, user = s.user()
+			s.elseSkip(start, user)
+		case "name":
+			b.Name, name = s.string()
+			s.elseSkip(start, name)
+		default:
+			s.value()
+		}
+	})
+	if !s.elseSkip(start, ok) || !fence || !user || !name {
+		return BrokenHold{}
+	}
+	return b
 }
 
 // ended reads the ended sessions.

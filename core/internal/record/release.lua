@@ -24,24 +24,9 @@ if own then
   -- Only a lease that held the lock until now may linger, so a repeated release prolongs nothing.
   if live and duration > 0 then linger = math.max(linger or 0, now + duration) end
 end
-table.sort(over) -- pairs has no order
 if not dropped and not over[1] then return unchanged('none') end
 
--- Remembers the ended sessions, oldest first, and forgets those whose time is over. It reads only the last MAX_ENDED:
--- these scripts write no more.
-local again, entries = {}, {}
-for _, name in ipairs(over) do again[name] = true end
-for index = math.max(1, #(ended or {}) - MAX_ENDED + 1), #(ended or {}) do
-  local entry = ended[index]
-  if entry['until'] > now and not (entry.user == caller and again[entry.session]) then entries[#entries + 1] = entry end
-end
-for _, name in ipairs(over) do
-  local entry = { user = caller, session = name }
-  entry['until'] = now + ENDED_MEMORY
-  entries[#entries + 1] = entry
-end
-while #entries > MAX_ENDED do forget_one(entries) end
-ended = entries
+end_sessions(caller, over)
 
 if not live then
   -- A release that ended nothing prolongs no memory. Without a key, the ended session alone says how long.

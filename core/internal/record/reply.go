@@ -24,6 +24,7 @@ const (
 	Conflict  Outcome = "conflict"  // held by another user under another fence
 	Released  Outcome = "released"  // the lock is free
 	Lingering Outcome = "lingering" // no lease is left but a linger
+	Broken    Outcome = "broken"    // the hold has ended, and none of its pages can resume
 	Kept      Outcome = "kept"      // another lease of the caller's is left
 	None      Outcome = "none"      // there was no lease to end
 	Looked    Outcome = "status"
@@ -36,8 +37,7 @@ type Reply struct {
 	Unannounced bool
 	Now         int64 // of Redis's clock
 	Record      Record
-	// Before is the record of a hold that turned out to be over: taken, or expired. Its User is nobody
-	// where there was none.
+	// Before is the record of a hold that is over: taken, broken, or expired. Its User is nobody where there was none.
 	Before Record
 }
 

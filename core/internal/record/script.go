@@ -10,8 +10,12 @@ var (
 	recordLua string
 	//go:embed acquire.lua
 	acquireLua string
+	//go:embed break.lua
+	breakLua string
 	//go:embed check.lua
 	checkLua string
+	//go:embed ended.lua
+	endedLua string
 	//go:embed forget.lua
 	forgetLua string
 	//go:embed grant.lua
@@ -29,16 +33,18 @@ var (
 // Script is the text of one operation.
 type Script struct {
 	Operation, Text string
-	// Repeatable reports that the script may be sent again after a lost reply. A release may not: it could
-	// end what the same user acquired since.
+	// Repeatable reports that the script may be sent again after a lost reply. A release and a log-out may not: they
+	// could end what the same user acquired since.
 	Repeatable bool
 }
 
 // The operations.
 var (
 	Acquire  = Script{"acquire", recordLua + forgetLua + acquireLua + grantLua + writeLua, true}
+	Break    = Script{"break", recordLua + forgetLua + endedLua + breakLua + writeLua, true}
 	Check    = Script{"check", recordLua + forgetLua + checkLua + grantLua + writeLua, true}
-	Release  = Script{"release", recordLua + forgetLua + releaseLua + writeLua, false}
+	LogOut   = Script{"log out", Break.Text, false}
+	Release  = Script{"release", recordLua + forgetLua + endedLua + releaseLua + writeLua, false}
 	Status   = Script{"status", recordLua + statusLua, true}
 	TakeOver = Script{"takeover", recordLua + forgetLua + takeoverLua + grantLua + writeLua, true}
 )

@@ -1,0 +1,70 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/editlock/editlock/core/internal/record"
+)
+
+// Break ends the hold that an administrator saw under fence, whoever's it is. The holder's sessions have ended, and the lock
+// is free under a new fence, so that no page of the holder's resumes: it gets a *HoldLost that names by, also if somebody
+// else has held the lock since. The holder may acquire anew. by must not be nobody: somebody answers for a break. Whether
+// by may do this is for the application to decide beforehand.
+//
+// Errors: ErrNotHeld where the lock is free, *TakeoverConflict under another fence, ErrUnavailable, ErrClosed, ErrInvalid.
+func (l *Locker) Break(ctx context.Context, uid string, fence int64, by User) error {
+	if err := validateFence(fence); err != nil {
+		return err
+	}
+	m := l.Mutex(uid, MinTTL, by)
+	if err := m.validate(); err != nil {
+		return err
+	}
+	start := time.Now()
+	event := m.event(breaking)
+	key, q := l.key(uid), m.request(record.Request{Fence: fence})
+	q.Duration = 0
+	call := l.call(breaking, key, q)
+	if err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), call); err != nil {
+		return l.failed(ctx, start, event, err)
+	}
+	reply, err := l.parseReply(ctx, start, call, key)
+	if err != nil {
+		return l.failed(ctx, start, event, err)
+	}
+	if call.Doubtful && !brokenBy(reply.Record, fence).ID.IsZero() {
+		reply.Outcome = record.Broken // by an attempt whose reply was lost, or by somebody else: the hold is over
+	}
+	return m.concludeBreak(ctx, start, event, reply)
+}
+
+// concludeBreak makes the error of what a break came to, and its event.
+func (m *Mutex) concludeBreak(ctx context.Context, start time.Time, event Event, reply record.Reply) error {
+	event.Fence = reply.Record.Fence
+	var refused error
+	switch state := reply.Record.State(reply.Now); {
+	case reply.Outcome == record.Broken:
+		event.Kind, event.Other = Broken, userIDOf(reply.Before.User)
+	case reply.Outcome == record.Free && !state.Locked:
+		event.Kind, refused = Denied, ErrNotHeld
+	case reply.Outcome == record.Conflict && state.Locked:
+		other := newStatus(m.uid, state)
+		event.Kind, event.Other, refused = Denied, other.User.ID, &TakeoverConflict{other}
+	case reply.Outcome == record.Free, reply.Outcome == record.Conflict:
+		return m.locker.failed(ctx, start, event, errors.New("the reply contradicts its record"))
+	default:
+		return m.locker.failed(ctx, start, event, unexpected(reply.Outcome))
+	}
+	m.locker.emit(ctx, start, event)
+	return refused
+}
+
+// brokenBy returns who broke the hold under the fence; nobody where it was not broken.
+func brokenBy(r record.Record, fence int64) User {
+	if r.Broken.Fence != fence || fence == 0 {
+		return User{}
+	}
+	return User{ID: userIDOf(r.Broken.User), Name: r.Broken.Name}
+}

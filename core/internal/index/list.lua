@@ -1,0 +1,3 @@
+
+-- list: what the user has.
+return list()
