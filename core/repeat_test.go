@@ -69,6 +69,9 @@ func TestLostRepliesLeaveOneHoldOneFenceAndOneEvent(t *testing.T) {
 				return f.Mutex("d", time.Minute, ann).TakeOver(t.Context(), direct.look(t, "d").Fence)
 			},
 			events: []core.EventKind{core.TakenOver}},
+		{op: "break", prepare: func() { held(time.Minute) },
+			call:   func() (*core.Lock, error) { return nil, f.Break(t.Context(), "d", direct.look(t, "d").Fence, root) },
+			events: []core.EventKind{core.Broken}, free: true},
 		{op: "release", prepare: func() { held(time.Minute) },
 			call:   func() (*core.Lock, error) { return nil, mine.Release(t.Context()) },
 			err:    core.ErrUnavailable,

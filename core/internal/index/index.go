@@ -2,8 +2,8 @@
 // network nor a context.
 //
 // Its rule: the index decides nothing. It is written after the fact and may lag, so who reads it looks at the records,
-// and drops what they do not confirm. A hold is noted each time it is made or renewed, and is forgotten when its lease
-// would have ended; a release leaves it alone.
+// and drops what they do not confirm. A hold is noted each time it is made or renewed, and is forgotten when its lease,
+// and a linger after it, would have ended; a release leaves it alone.
 package index
 
 import (
@@ -61,9 +61,12 @@ type Entry struct {
 	score, member string
 }
 
-// AppendNote appends the arguments of a note: the user may hold the lock for that long.
+// maxLinger is how much longer than its last lease a hold may last (rest/CONTRACT.md, Words).
+const maxLinger = 10 * time.Second
+
+// AppendNote appends the arguments of a note: the user may have a lease for that long.
 func AppendNote(args []any, uid string, ttl time.Duration) []any {
-	return append(args, Note.Operation, uid, milliseconds(ttl))
+	return append(args, Note.Operation, uid, milliseconds(ttl+maxLinger))
 }
 
 // AppendClaim appends the arguments of a claim for the time of a call.

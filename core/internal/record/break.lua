@@ -1,11 +1,10 @@
 
 -- break: ends a hold so that none of its pages can resume: its sessions have ended, and the fence is a new one. Under the
--- fence that the caller saw, it ends the hold of any user. Without one it ends the caller's own, who logs out, and also
--- one that is over and could be resumed.
+-- fence that the caller saw, it ends the hold of any user. Without one it ends the caller's own, who logs out.
 if named_fence > 0 then
   if not held then return unchanged('free') end
   if record.fence ~= named_fence then return unchanged('conflict') end
-elseif not mine then
+elseif not (held and mine) then
   return unchanged('none')
 end
 
@@ -15,8 +14,7 @@ for name in pairs(leases) do
 end
 end_sessions(record.user, named)
 
-outcome = 'none'
-if held then outcome, before = 'broken', text end
+outcome, before = 'broken', text
 record.broken = { fence = record.fence, user = caller, name = ARGV[3] }
 record.fence, record.user, record.name = math.max(now, record.fence + 1), caller, ARGV[3]
 if record.fence >= MAX_NUMBER then return redis.error_reply(MALFORMED) end -- no fence is left

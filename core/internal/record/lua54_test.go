@@ -82,9 +82,12 @@ func callsOfAllOutcomes() []scriptCall {
 		{0, Release, linger(by("1", "")), "", Lingering},
 		{0, Release, linger(by("1", "")), "", None},
 		{0, Acquire, by("1", "e"), "", Renewed},
+		{0, Break, fence(bob, start-1), "", Conflict},
+		{0, LogOut, all(bob), "", None},
 		{0, TakeOver, fence(bob, start), "", Ended},
 		{0, TakeOver, fence(by(`"1"`, "f"), start), "", Taken},
 		{0, Release, all(by(`"1"`, "")), "", Released},
+		{0, Break, fence(all(bob), start), "", Free},
 		{0, Check, free(by("1", "g")), "", Acquired},
 		{0, Check, free(fence(by("1", "g"), 7)), "", Moved},
 		{ttl, Acquire, by(`"1"`, "h"), "", Acquired},
@@ -101,11 +104,16 @@ func callsOfAllOutcomes() []scriptCall {
 	}
 	calls = append(calls,
 		scriptCall{0, Acquire, by("1", "s69"), "", Locked},
-		scriptCall{0, Release, all(by("2", "")), "", Released},
+		scriptCall{0, LogOut, all(by("2", "")), "", Broken},
+		scriptCall{0, Acquire, by("2", "s39"), "", Ended},
 		scriptCall{0, Acquire, by("1", "s69"), "", Ended},
 		scriptCall{set: `{"x":{"y":[1,2.5,"\u00e9\/"],"z":{}},"user":2,"fence":7,"leases":{"a":90000000000000,"b":1},"linger":5,"n":99999999999999}`},
 		scriptCall{0, TakeOver, fence(bob, 7), "", Taken},
+		scriptCall{0, Break, fence(all(ann), 1790001000000), "", Conflict},
 		scriptCall{0, Release, all(bob), "", Released},
+		scriptCall{set: `{"user":2,"fence":90000000000000,"leases":{"a":90000000000000,"b":1},"broken":7}`},
+		scriptCall{0, Break, fence(all(ann), 90000000000000), "", Broken},
+		scriptCall{0, Status, Request{}, "", Looked},
 		scriptCall{set: strings.Repeat("a", 20000)},
 		scriptCall{0, Acquire, ann, "", "error"},
 		scriptCall{set: `{"user":1}`},
@@ -228,7 +236,7 @@ func TestScriptsRunOnLua54(t *testing.T) {
 		seen[call.want] = true
 		want = append(want, a)
 	}
-	for _, outcome := range []Outcome{Acquired, Renewed, Taken, Held, Locked, Free, Moved, Forgotten, Ended, Conflict, Released, Lingering, Kept, None, Looked} {
+	for _, outcome := range []Outcome{Acquired, Renewed, Taken, Held, Locked, Free, Moved, Forgotten, Ended, Conflict, Released, Lingering, Kept, None, Broken, Looked} {
 		if !seen[outcome] {
 			t.Errorf("no call comes to %q", outcome)
 		}
@@ -267,7 +275,7 @@ func luaCalls(calls []scriptCall, now time.Time) string {
 	var b strings.Builder
 	b.WriteString("local scripts = {}\n")
 	for _, s := range operations {
-		fmt.Fprintf(&b, "scripts.%s = %s\n", s.Operation, luaString(s.Text))
+		fmt.Fprintf(&b, "scripts[%s] = %s\n", luaString(s.Operation), luaString(s.Text))
 	}
 	b.WriteString("return {\n")
 	for _, call := range calls {
@@ -276,7 +284,7 @@ func luaCalls(calls []scriptCall, now time.Time) string {
 			fmt.Fprintf(&b, "{ set = %s, now = %d },\n", luaString(call.set), now.UnixMilli())
 			continue
 		}
-		fmt.Fprintf(&b, "{ script = scripts.%s, now = %d, keys = { %s }, argv = {", call.script.Operation, now.UnixMilli(), luaString(testKey))
+		fmt.Fprintf(&b, "{ script = scripts[%s], now = %d, keys = { %s }, argv = {", luaString(call.script.Operation), now.UnixMilli(), luaString(testKey))
 		for _, argument := range arguments(call.script, call.request) {
 			fmt.Fprintf(&b, " %s,", luaString(fmt.Sprint(argument)))
 		}

@@ -194,3 +194,26 @@ func TestStateAtTheMillisecond(t *testing.T) {
 		}
 	}
 }
+
+func TestABrokenHoldIsReadAndNeverRefused(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		broken string
+		want   BrokenHold
+	}{
+		{`{"fence":4,"user":"b","name":"Bob"}`, BrokenHold{4, `"b"`, "Bob"}},
+		{`{"name":"","x":[1],"user":2,"fence":4}`, BrokenHold{4, "2", ""}},
+		{`{"fence":4,"user":2}`, BrokenHold{}},
+		{`{"fence":4.5,"user":2,"name":"Bob"}`, BrokenHold{}},
+		{`{"fence":4,"user":"","name":"Bob"}`, BrokenHold{}},
+		{`{"fence":4,"user":2,"name":null}`, BrokenHold{}},
+		{`[]`, BrokenHold{}},
+		{`7`, BrokenHold{}},
+	} {
+		var r Record
+		err := r.Parse(`{"user":1,"fence":5,"broken":` + test.broken + `,"leases":{"a":9}}`)
+		if err != nil || r.Broken != test.want || r.User != "1" || len(r.Leases) != 1 {
+			t.Errorf("%s: %+v, %v, want %+v", test.broken, r, err, test.want)
+		}
+	}
+}

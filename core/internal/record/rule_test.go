@@ -47,6 +47,8 @@ var wholeTexts = []string{
 	`{"user":1,"fence":5,"leases":7,"leases":{"a":90000000000000}}`, `{"user":1,"fence":5,"leases":{"a":90000000000000},"leases":{}}`,
 	`{"user":1,"fence":5,"leases":{"a":-1,"a":90000000000000}}`, `{"user":1,"fence":5,"leases":{"a":90000000000000,"a":-1}}`, `{"name":{},"name":"a"}`, `{"name":"a","name":1}`,
 	`{"user":1,"fence":5,"ended":5,"ended":[]}`, `{"ended":[{"user":"","user":1,"session":"a","until":-1,"until":9}]}`, `{"x":NaN,"x":1}`,
+	`{"broken":{}}`, `{"broken":[]}`, `{"broken":"x"}`, `{"user":1,"fence":5,"leases":{"a":90000000000000},"broken":{"fence":4,"user":2,"name":"Bob"}}`,
+	`{"user":1,"fence":5,"broken":{"fence":-4,"user":"","name":7}}`, `{"broken":{"fence":4,"user":2,"name":"Bob"},"broken":null}`,
 	`{"x":[],"y":{},"z":[null,true,{"a":[1.5,"\u0041"]}]}`, `{"user":1,"fence":5,"leases":{"a":90000000000000},"x":{"y":[1,2,{"z":null}]}}`, `{"x":"null"}`, `{"x":[nan]}`, `{"x":{"y":1e400}}`,
 	nested(`{"x":`, 998), nested(`{"x":`, 999), nested(`{"x":`, 1000), nested(`{"x":`, 1001), nested(`{"x":`, 7000), strings.Repeat("{", 9000), strings.Repeat("[", 9000),
 	strings.Repeat(`{"x":`, 999) + "1" + strings.Repeat("}", 999), strings.Repeat(`{"x":`, 1000) + "{}" + strings.Repeat("}", 1000), "{" + strings.Repeat(`"x":`, 3000) + "}",
@@ -119,6 +121,8 @@ func allAsked(user User, fence int64) []asked {
 			asked{TakeOver, with(func(q *Request) { q.Fence = fence })},
 			asked{Check, q},
 			asked{Check, with(func(q *Request) { q.Renew, q.AcquireIfFree, q.Session = true, true, "" })},
+			asked{Break, with(func(q *Request) { q.Fence, q.Session, q.Duration = fence, "", 0 })},
+			asked{LogOut, with(func(q *Request) { q.Session, q.Duration = "", 0 })},
 			asked{Release, q},
 			asked{Release, with(func(q *Request) { q.Session, q.Duration = "", time.Second })},
 			asked{Status, Request{}},
@@ -139,6 +143,14 @@ func (a asked) wanted(r *Record, now int64) Outcome {
 	switch {
 	case a.script.Operation == "status":
 		return Looked
+	case a.script.Operation == "break" && !locked:
+		return Free
+	case a.script.Operation == "break" && r.Fence != a.request.Fence:
+		return Conflict
+	case a.script.Operation == "log out" && !(locked && mine):
+		return None
+	case a.script.Operation == "break", a.script.Operation == "log out":
+		return Broken
 	case a.script.Operation == "check" && !locked:
 		return Free
 	case a.script.Operation == "check" && mine:

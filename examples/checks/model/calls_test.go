@@ -32,6 +32,10 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 		lock, err = mutex.Check(ctx, core.CheckOptions{Fence: o.Fence, Renew: o.Renew, AcquireIfFree: o.IfFree})
 	case Release:
 		err = mutex.Release(ctx, core.ReleaseOptions{Linger: o.Linger, Fence: o.Fence})
+	case Break:
+		err = locker.Break(ctx, uid, o.Fence, o.User)
+	case LogOut:
+		_, err = locker.ReleaseUser(ctx, o.User.ID)
 	case Status:
 		status, err := locker.Status(ctx, uid)
 		if err != nil {

@@ -49,6 +49,8 @@ const (
 	TakeOver Kind = "takeover"
 	Check    Kind = "check"
 	Release  Kind = "release"
+	Break    Kind = "break"   // of the hold under Fence
+	LogOut   Kind = "log out" // of all the user's holds
 	Status   Kind = "status"
 )
 
@@ -58,13 +60,13 @@ const (
 	Mend  Kind = "mend"  // remove it
 )
 
-// Op is one call of a core.Mutex, or of Locker.Status; or a Spoil or Mend.
+// Op is one call of a core.Mutex or a core.Locker; or a Spoil or Mend.
 type Op struct {
 	Kind          Kind
 	User          core.User
 	Session       string
 	TTL           time.Duration
-	Fence         int64         // of a resume, a takeover; if not 0 of a check, a release
+	Fence         int64         // of a resume, a takeover, a break; if not 0 of a check, a release
 	Linger        time.Duration // of a release
 	Renew, IfFree bool          // of a check
 }
@@ -80,7 +82,10 @@ func (o Op) String() string {
 	if o.Fence != 0 {
 		text += fmt.Sprintf(" under %d", o.Fence)
 	}
-	if o.Kind == Release {
+	switch o.Kind {
+	case Break, LogOut:
+		return text
+	case Release:
 		if o.Linger != 0 {
 			text += fmt.Sprintf(", lingering %v", o.Linger)
 		}
@@ -104,7 +109,7 @@ type Verdict string
 
 // The verdicts, all but the first two errors of the engine's.
 const (
-	Done      Verdict = "done" // a release
+	Done      Verdict = "done" // a release, a break, a log-out
 	Granted   Verdict = "granted"
 	Free      Verdict = "free" // of a status: not locked
 	Locked    Verdict = "locked"
@@ -207,6 +212,7 @@ type State struct {
 	holder    core.User // who holds the lock or held it last; nobody if none is remembered
 	fence     instant   // of that hold, and the highest there ever was
 	start     instant   // of that hold
+	broken    instant   // the fence of the hold that was broken last
 	leases    []lease   // by name; the lock is held while the end of one lies ahead
 	ended     []ended   // the oldest first
 	stored    bool      // anything is remembered
@@ -228,7 +234,7 @@ func (s *State) clone() *State {
 }
 
 func (s *State) instants() []*instant {
-	all := []*instant{&s.now, &s.fence, &s.start, &s.gone}
+	all := []*instant{&s.now, &s.fence, &s.start, &s.broken, &s.gone}
 	for i := range s.leases {
 		all = append(all, &s.leases[i].end)
 	}
@@ -241,7 +247,7 @@ func (s *State) instants() []*instant {
 // equal reports whether two states know the same.
 func (s *State) equal(o *State) bool {
 	return s.over == o.over && s.malformed == o.malformed && s.now == o.now && s.holder == o.holder && s.fence == o.fence &&
-		s.start == o.start && s.stored == o.stored && s.gone == o.gone && slices.Equal(s.leases, o.leases) &&
+		s.start == o.start && s.broken == o.broken && s.stored == o.stored && s.gone == o.gone && slices.Equal(s.leases, o.leases) &&
 		slices.Equal(s.ended, o.ended) && slices.Equal(s.zone.bound, o.zone.bound)
 }
 
@@ -431,6 +437,20 @@ func (c *change) decide() (verdict Verdict, renewed bool) {
 	case Release:
 		c.release()
 		return Done, false
+	case Break:
+		switch {
+		case !c.held():
+			return NotHeld, false
+		case !c.same(c.fence, instant{plus: c.op.Fence}):
+			return Conflict, false
+		}
+		c.breakHold()
+		return Done, false
+	case LogOut:
+		if c.held() && c.mine() {
+			c.breakHold()
+		}
+		return Done, false
 	case Check:
 		switch {
 		case others:
@@ -561,9 +581,7 @@ func (c *change) release() {
 		}
 		c.live = put(c.live, lingerLease, end)
 	}
-	for _, session := range sessions {
-		c.end(session)
-	}
+	c.end(c.op.User.ID, sessions)
 	if released {
 		c.prolong()
 	} else if len(sessions) > 0 {
@@ -571,32 +589,53 @@ func (c *change) release() {
 	}
 }
 
-// end remembers that a session of the caller's has ended.
-func (c *change) end(session string) {
-	user := c.op.User.ID
-	c.ended = slices.DeleteFunc(c.ended, func(e ended) bool { return e.user == user && e.session == session })
+// breakHold ends the hold and all its sessions. The lock is free under a new fence, of a hold that was the caller's.
+func (c *change) breakHold() {
+	var sessions []string
+	for _, l := range named(c.leases) { // expired ones too
+		sessions = append(sessions, strings.TrimPrefix(l.name, sessionLease))
+	}
+	c.end(c.holder.ID, sessions)
+	c.live, c.expired = nil, nil
+	c.broken, c.fence = c.fence, c.later(c.now, c.fence.add(1))
+	c.holder = c.op.User
+	c.prolong()
+}
+
+// end remembers that sessions of a user have ended.
+func (c *change) end(user core.UserID, sessions []string) {
+	for _, session := range sessions {
+		c.ended = slices.DeleteFunc(c.ended, func(e ended) bool { return e.user == user && e.session == session })
+		until := instant{plus: unbounded}
+		if c.retention > 0 {
+			until = c.now.add(endedMemory)
+		}
+		c.ended = append(c.ended, ended{user, session, until})
+	}
 	if c.retention == 0 {
 		// Nothing is forgotten, so the order is of no use: one that is always the same makes equal states equal.
-		c.ended = append(c.ended, ended{user, session, instant{plus: unbounded}})
 		slices.SortFunc(c.ended, func(a, b ended) int {
 			return cmp.Or(cmp.Compare(a.user.String(), b.user.String()), cmp.Compare(a.session, b.session))
 		})
 		return
 	}
-	c.ended = append(c.ended, ended{user, session, c.now.add(endedMemory)})
-	if len(c.ended) <= maxEnded {
-		return
+	for len(c.ended) > maxEnded {
+		c.forgetOne()
 	}
-	// There are too many. The user who has most of them forgets the oldest: of several the caller, else the one
-	// whose is the oldest of all.
+}
+
+// forgetOne forgets the oldest ended session of the user who has most: of several the caller, else the one whose is the
+// oldest of all.
+func (c *change) forgetOne() {
 	count, most := map[core.UserID]int{}, 0
 	for _, e := range c.ended {
 		count[e.user]++
 		most = max(most, count[e.user])
 	}
+	caller := c.op.User.ID
 	oldest := slices.IndexFunc(c.ended, func(e ended) bool {
-		if count[user] == most {
-			return e.user == user
+		if count[caller] == most {
+			return e.user == caller
 		}
 		return count[e.user] == most
 	})

@@ -55,7 +55,7 @@ func newDesk(t *rapid.T, server *embedded.Server, client *redis.Client) *desk {
 	t.Helper()
 	memory := rapid.SampledFrom(memories).Draw(t, "retention")
 	locker, err := core.New(client, core.Options{
-		Retention: memory, Timeout: time.Minute, OnEvent: func(context.Context, core.Event) {},
+		Retention: memory, Timeout: time.Minute, IndexUsers: true, OnEvent: func(context.Context, core.Event) {},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -87,7 +87,7 @@ func (d *desk) do(draft string, op Op) {
 		d.t.Fatalf("%v: %v", op, err)
 	}
 	d.compare(draft, op, seen)
-	if op.Kind == Release {
+	if op.Kind == Release || op.Kind == Break {
 		d.look()
 	}
 }
@@ -100,6 +100,20 @@ func (d *desk) reach(draft string, op Op) {
 		d.t.Fatalf("%v: %v", op, err)
 	}
 	d.compare(draft, op, seen)
+	d.look()
+}
+
+// logOut ends all that the user holds.
+func (d *desk) logOut(user core.User) {
+	d.t.Helper()
+	op := Op{Kind: LogOut, User: user, TTL: d.ttl}
+	seen, err := op.call(context.Background(), d.locker, "")
+	if err != nil {
+		d.t.Fatalf("%v: %v", op, err)
+	}
+	for _, draft := range drafts {
+		d.compare(draft, op, seen)
+	}
 	d.look()
 }
 
@@ -176,7 +190,7 @@ func (d *desk) around(all []time.Duration, at int64) []time.Duration {
 func operation(ttl time.Duration, fence int64) *rapid.Generator[Op] {
 	return rapid.Custom(func(t *rapid.T) Op {
 		op := Op{
-			Kind: rapid.SampledFrom([]Kind{Acquire, Release, Check, Resume, TakeOver, Acquire, Release, Check}).Draw(t, "kind"),
+			Kind: rapid.SampledFrom([]Kind{Acquire, Release, Check, Resume, TakeOver, Acquire, Release, Check, Break}).Draw(t, "kind"),
 			User: rapid.SampledFrom(everyone).Draw(t, "user"),
 			TTL:  rapid.SampledFrom(append([]time.Duration{ttl, ttl, ttl}, timeouts...)).Draw(t, "timeout"),
 		}
@@ -221,6 +235,12 @@ func TestEngineAnswersAsTheModelDoes(t *testing.T) {
 			"an operation": func(t *rapid.T) {
 				d.t = t
 				d.do(draw(t))
+				operations++
+			},
+			"a log-out": func(t *rapid.T) {
+				d.t = t
+				user := rapid.SampledFrom([]core.User{ann, bob, cy}).Draw(t, "user")
+				d.logOut(user)
 				operations++
 			},
 			"time passes": func(t *rapid.T) {

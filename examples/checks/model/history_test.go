@@ -33,7 +33,8 @@ import (
 // times at which the operations took effect, and an expiry is no event but follows from them. One field
 // is laxer: a call that was sent more than once may say that it acquired what it renewed, if the hold is
 // no older than the call took, to the millisecond that Redis's times are cut to, since it cannot tell its
-// own earlier sending's hold from one that was made just before.
+// own earlier sending's hold from one that was made just before. And a break that was sent more than once may say that
+// it broke a hold that was broken.
 //
 // A plain read takes effect when the value is read, between the call and its return; it changes nothing, so
 // that its sendings need not be told apart. What it says of time is as of a second moment, the TIME that
@@ -348,6 +349,9 @@ func (w *world) step(i input) {
 		return
 	}
 	answer := w.apply(i.op, now, true)
+	if i.again > 0 && i.op.Kind == Break && i.seen.Verdict == Done && w.same(w.broken, instant{plus: i.op.Fence}) {
+		return // by an earlier sending, or by somebody else: the hold is over
+	}
 	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Milliseconds()+1 {
 		answer.Renewed = false
 	}

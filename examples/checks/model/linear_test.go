@@ -189,7 +189,7 @@ func (script script) draw(random *rand.Rand, fence int64) Op {
 	if fence == 0 {
 		fence = 1
 	}
-	switch n := random.IntN(16); {
+	switch n := random.IntN(17); {
 	case n < 5:
 		op.Kind = Acquire
 	case n < 7:
@@ -209,6 +209,8 @@ func (script script) draw(random *rand.Rand, fence int64) Op {
 		if random.IntN(3) == 0 {
 			op.Fence = fence
 		}
+	case n < 15:
+		op.Kind, op.Fence = Break, fence
 	}
 	return op
 }

@@ -63,6 +63,18 @@ if text ~= '' and not pcall(cjson.decode, text) then text = '' end
 	"a takeover without comparing the fence": {
 		mutations: []mutation{{"takeover.lua", "if held and not mine and record.fence ~= named_fence then return unchanged('conflict') end\n", ""}},
 	},
+	// It breaks the hold of somebody whom the administrator has not seen.
+	"a break without comparing the fence": {
+		mutations: []mutation{{"break.lua", "  if record.fence ~= named_fence then return unchanged('conflict') end\n", ""}},
+	},
+	// The loser's page resumes under the fence that it has.
+	"a break that leaves the fence to the loser": {
+		mutations: []mutation{{"break.lua", "math.max(now, record.fence + 1), caller, ARGV[3]", "record.fence, record.user, record.name"}},
+	},
+	// The loser's page acquires the lock again at once.
+	"a break that ends no session": {
+		mutations: []mutation{{"break.lua", "end_sessions(record.user, named)", "end_sessions(record.user, {})"}},
+	},
 	// The page is back and leaves again, and still the lock is kept for it.
 	"a linger that a new lease does not end": {
 		mutations: []mutation{{"grant.lua", "    linger = nil -- the page that it was kept for is back\n", ""}},
@@ -83,9 +95,10 @@ const maxHistories = 150
 // scripts are the files of each operation's script, as the engine sends it.
 var scripts = map[string][]string{
 	"acquire.lua":  {"record.lua", "forget.lua", "acquire.lua", "grant.lua", "write.lua"},
+	"break.lua":    {"record.lua", "forget.lua", "ended.lua", "break.lua", "write.lua"},
 	"check.lua":    {"record.lua", "forget.lua", "check.lua", "grant.lua", "write.lua"},
 	"takeover.lua": {"record.lua", "forget.lua", "takeover.lua", "grant.lua", "write.lua"},
-	"release.lua":  {"record.lua", "forget.lua", "release.lua", "write.lua"},
+	"release.lua":  {"record.lua", "forget.lua", "ended.lua", "release.lua", "write.lua"},
 	"status.lua":   {"record.lua", "status.lua"},
 }
 
