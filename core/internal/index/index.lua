@@ -8,7 +8,7 @@
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 
-local function number(n) return string.format('%.0f', n) end
+local function number(n) return string.format('%.0f', tonumber(n)) end
 
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', number(now))
 
