@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -83,4 +84,65 @@ func useUnder(t *testing.T, rules []string) (failed string) {
 		return "release: " + err.Error()
 	}
 	return ""
+}
+
+func TestTheIndexWorksUnderTheRulesOfTheReadmeAndTheProbeMissesEachOfThem(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "`IndexUsers` or `MaxLocksPerUser` `")
+	text, _, _ = strings.Cut(text, "`")
+	rules := strings.Fields(text)
+	if len(rules) < 4 {
+		t.Fatalf("no rules in README.md: %q", rules)
+	}
+	server := redistest.Start(t)
+	admin := server.Client(t)
+	client := server.Client(t, func(o *redis.Options) { o.Username, o.Password = "editlock", "secret" })
+	allow := func(rules ...string) {
+		t.Helper()
+		arguments := []any{"acl", "setuser", "editlock", "on", ">secret", "resetkeys", "-@all", "~editlock:*", "allchannels",
+			"+evalsha", "+eval", "+getrange", "+getex", "+set", "+pttl", "+time", "+publish", "+subscribe", "+unsubscribe", "+ping"}
+		for _, rule := range rules {
+			arguments = append(arguments, rule)
+		}
+		if err := admin.Do(t.Context(), arguments...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	options := quiet
+	options.MaxLocksPerUser = 3
+	found := func() (index bool) {
+		t.Helper()
+		findings, err := core.CheckServer(t.Context(), client, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(findings, func(f core.Finding) bool { return f.Check == "index" && f.Severity == core.SeverityWeak })
+	}
+	allow(rules...)
+	if found() {
+		t.Error("the probe finds a fault with all rules")
+	}
+	f := newFixture(t, client, options)
+	acquire(t, f.Mutex("d", time.Minute, ann))
+	if n, err := f.ReleaseUser(t.Context(), ann.ID); n != 1 || err != nil {
+		t.Errorf("released %d, %v", n, err)
+	}
+	if got := f.events(); slices.Contains(got, core.StoreFailed) {
+		t.Errorf("with all rules: %v", got)
+	}
+	for i, rule := range rules {
+		allow(slices.Delete(slices.Clone(rules), i, i+1)...)
+		acquire(t, f.Mutex("d", time.Minute, ann)) // the index decides nothing
+		_, err := f.ReleaseUser(t.Context(), ann.ID)
+		if failed := slices.Contains(f.events(), core.StoreFailed); !failed && err == nil {
+			t.Errorf("%s is not needed", rule)
+		}
+		if !found() {
+			t.Errorf("without %s the probe finds nothing", rule)
+		}
+	}
 }

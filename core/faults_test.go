@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func newSite(t *testing.T, f fault) *site {
 	s := &site{fault: f}
 	s.server = redistest.Start(t, append([]string{"--enable-debug-command local"}, f.directives...)...)
 	s.admin = s.server.Client(t, func(o *redis.Options) {
-		o.PoolSize, o.MaxRetries, o.ReadTimeout, o.Protocol, o.DisableIdentity = 1, -1, 20*time.Second, 2, true
+		o.PoolSize, o.PipelinePoolSize, o.MaxRetries, o.ReadTimeout, o.Protocol, o.DisableIdentity = 1, -1, -1, 20*time.Second, 2, true
 	})
 	s.proxy = redistest.StartProxy(t, s.server.Addr)
 	s.dial(s.proxy.Addr)
@@ -182,10 +183,12 @@ type caller struct {
 	kind    string // of the client, and the prefix of uids, so that callers do not meet
 	client  redis.UniversalClient
 	locker  *core.Locker
-	setup   *core.Locker     // goes past the faults, and has patience
+	indexed *core.Locker     // keeps an index by user
+	setup   *core.Locker     // goes past the faults, has patience, and keeps an index
 	fences  map[string]int64 // of the locks that prepare has acquired
 	session string           // of Ann's on "tabbed"
 	tabs    int
+	asked   map[string]*atomic.Bool // the operations that end something were called since prepare
 
 	operations []operation
 	mu         sync.Mutex
@@ -200,10 +203,14 @@ func (c *caller) prepare(t *testing.T) {
 	t.Helper()
 	c.tabs++
 	c.session = fmt.Sprint("tab-", c.tabs)
-	for _, uid := range []string{"free", "free-too", "awaited", "mine", "mine-too", "tabbed", "his", "his-too", "his-third"} {
+	c.asked = map[string]*atomic.Bool{"break": {}, "log-out": {}}
+	for _, uid := range []string{"free", "free-too", "awaited", "mine", "mine-too", "tabbed", "his", "his-too", "his-third", "his-broken", "left"} {
 		owner, other := ann, bob
 		if strings.HasPrefix(uid, "his") {
 			owner, other = bob, ann
+		}
+		if uid == "left" {
+			owner = c.leaver()
 		}
 		release(t, c.setup.Mutex(c.uid(uid), time.Minute, other))
 		mutex := c.setup.Mutex(c.uid(uid), time.Minute, owner)
@@ -217,6 +224,29 @@ func (c *caller) prepare(t *testing.T) {
 		}
 		c.fences[uid] = acquire(t, mutex).Fence
 	}
+}
+
+// leaver is a user who holds one lock, and logs out.
+func (c *caller) leaver() core.User { return core.User{ID: core.ID("leaver-" + c.kind)} }
+
+// breaks breaks Bob's hold. Once it was tried, the hold may be over.
+func (c *caller) breaks(ctx context.Context) error {
+	before := c.asked["break"].Swap(true)
+	err := c.locker.Break(ctx, c.uid("his-broken"), c.fences["his-broken"], ann)
+	if before && errors.Is(err, core.ErrNotHeld) {
+		return nil
+	}
+	return err
+}
+
+// logsOut ends what the leaver holds. Once it was tried, that may be nothing.
+func (c *caller) logsOut(ctx context.Context) error {
+	before := c.asked["log-out"].Swap(true)
+	n, err := c.indexed.ReleaseUser(ctx, c.leaver().ID)
+	if err == nil && n != 1 && !before {
+		return fmt.Errorf("%d locks were released", n)
+	}
+	return err
 }
 
 func (c *caller) allOperations(t *testing.T) []operation {
@@ -300,6 +330,8 @@ func (c *caller) allOperations(t *testing.T) []operation {
 			_, err := c.locker.Mutex(c.uid("his-third"), time.Minute, ann).TakeOver(ctx, c.fences["his-third"])
 			return err
 		})},
+		{"break", 200, engine(c.breaks)},
+		{"log-out", 200, engine(c.logsOut)},
 		{"status", 200, serve(rest.LockRoute, http.MethodGet, "mine")},
 		{"status of many", 200, serve(rest.BulkRoute, http.MethodGet, "")},
 		{"wait", 200, serve(rest.LockRoute, http.MethodGet, "mine", "If-None-Match", `"known"`, "Prefer", "wait=20")},
@@ -349,7 +381,7 @@ func (c *caller) check(t *testing.T, f *fault, o operation, a answer) {
 func allWork(but ...string) map[string]int {
 	works := map[string]int{
 		"acquire": 200, "renew": 200, "acquire another's": 423, "guard": 200, "guard that acquires": 200, "guard of several": 200,
-		"guard of another's": 423, "release": 204, "release of a session": 204, "takeover": 200, "takeover by script": 200,
+		"guard of another's": 423, "release": 204, "release of a session": 204, "takeover": 200, "takeover by script": 200, "break": 200, "log-out": 200,
 		"status": 200, "status of many": 200, "wait": 200, "watch": 200, "acquire by waiting": 200,
 	}
 	for _, name := range but {
@@ -392,7 +424,7 @@ func (s *site) suffer(t *testing.T, kinds ...string) {
 	s.awaitRecovery(t, callers)
 	for _, c := range callers {
 		// go-redis's own timeouts may be longer than the engine's, and then Close says that a call still waits.
-		within(t, settling, "the "+c.kind+" client's calls to end", c.locker.Close)
+		within(t, settling, "the "+c.kind+" client's calls to end", func() error { return errors.Join(c.locker.Close(), c.indexed.Close()) })
 		if err := c.client.Close(); err != nil {
 			t.Error(err)
 		}
@@ -415,9 +447,11 @@ func (s *site) newCaller(t *testing.T, kind string) *caller {
 	t.Helper()
 	c := &caller{kind: kind, client: s.client(kind), fences: make(map[string]int64)}
 	options := quiet
-	options.Timeout = 20 * time.Second
+	options.Timeout, options.IndexUsers = 20*time.Second, true
 	c.setup = newLocker(t, s.admin, options)
 	c.locker = newLocker(t, c.client, quiet)
+	options.Timeout = 0
+	c.indexed = newLocker(t, c.client, options)
 	c.prepare(t)
 	c.operations = c.allOperations(t)
 	_, _ = c.locker.Status(t.Context(), "d") // makes a connection, and one for pipelines

@@ -100,7 +100,7 @@ func greet(ctx context.Context, client redis.UniversalClient) error {
 // probeAtStart is CheckServer with the findings in the log. Another Prefix than the default is not known here: if the
 // ACL refuses the default's keys, that is a warning.
 func probeAtStart(ctx context.Context, client Client) error {
-	findings := examine(ctx, client, defaultPrefix)
+	findings := examine(ctx, client, defaultPrefix, false)
 	for i, f := range findings {
 		if f.Check == checkKeys {
 			findings[i].Severity = SeverityWeak

@@ -55,7 +55,7 @@ type Finding struct {
 	// Server is the master's host:port where the client leads to several; empty otherwise.
 	Server string
 	// Check is the short name of what was asked, and stays the same between versions: a command such as evalsha, or
-	// answer, cluster, clock, config, info, keys, channels, masters, maxmemory-policy, memory, min-replicas-to-write,
+	// answer, cluster, clock, config, index, info, keys, channels, masters, maxmemory-policy, memory, min-replicas-to-write,
 	// persistence, replica, replica-read-only, shards or version. A command that only scripts are refused has
 	// " in a script" after its name.
 	Check    string
@@ -104,7 +104,7 @@ func CheckServer(ctx context.Context, client Client, options Options) ([]Finding
 	if err != nil {
 		return nil, err
 	}
-	findings := examine(ctx, client, locker.prefix)
+	findings := examine(ctx, client, locker.prefix, locker.indexed)
 	return findings, errors.Join(verdict(findings), locker.Close())
 }
 
@@ -126,7 +126,8 @@ type masters interface {
 }
 
 // examine returns what is to say about the servers behind the client, sorted.
-func examine(ctx context.Context, client Client, prefix string) []Finding {
+// indexed says that the Locker keeps an index.
+func examine(ctx context.Context, client Client, prefix string, indexed bool) []Finding {
 	var probes []*probe
 	var findings []Finding
 	if cluster, ok := client.(masters); ok {
@@ -143,6 +144,7 @@ func examine(ctx context.Context, client Client, prefix string) []Finding {
 	}
 	var work sync.WaitGroup
 	for _, p := range probes {
+		p.indexed = indexed
 		work.Go(func() { p.run(ctx) })
 	}
 	work.Wait()

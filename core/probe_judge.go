@@ -89,6 +89,15 @@ func (p *probe) judgeCommands(a *answers) {
 	}
 }
 
+// judgeIndex finds that the index by user cannot be kept. What else refuses its script has been found.
+func (p *probe) judgeIndex(a *answers) {
+	if a.index == nil || !isMissing(a.index.Err()) || a.alone["eval"].Err() != nil {
+		return
+	}
+	p.find(SeverityWeak, "index", "the index by user cannot be kept ("+brief(a.index.Err())+"): LocksOf and ReleaseUser miss locks, and "+
+		"MaxLocksPerUser caps nothing", "allow its commands (README, Redis)", a.index.Err())
+}
+
 // inScriptSuffix ends the name of a check of a command that is refused in scripts alone.
 const inScriptSuffix = " in a script"
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/editlock/editlock/core/internal/index"
 	"github.com/editlock/editlock/core/internal/wire"
 )
 
@@ -33,6 +34,7 @@ type probe struct {
 	server      string // where there are several
 	prefix, key string // of the Locker, and of the probe; the key is also the name of its channel
 	cluster     bool   // the client is one of a cluster's masters
+	indexed     bool   // the Locker keeps an index by user
 	single      bool   // the client leads to one server, and follows no redirection
 
 	findings []Finding
@@ -94,6 +96,7 @@ func (p *probe) run(ctx context.Context) {
 	p.judgeRole(a, s)
 	p.judgeSlots(a, s)
 	p.judgeCommands(a)
+	p.judgeIndex(a)
 	p.judgeHearing(ctx, a, ear)
 	p.judgeSettings(s)
 	p.judgeClock(ctx)
@@ -160,6 +163,7 @@ type answers struct {
 	eval              *redis.Cmd
 	earlier, later    *redis.Cmd            // TIME, before and after the script
 	alone             map[string]*redis.Cmd // each command by itself
+	index             *redis.Cmd            // nil where the Locker keeps none
 	info              *redis.Cmd
 	save, replicaOnly *redis.Cmd // CONFIG GET
 	all               []*redis.Cmd
@@ -188,6 +192,10 @@ func (p *probe) ask(ctx context.Context, e *ear) *answers {
 	a.alone["pttl"] = send("pttl", p.key)
 	a.alone["getex"] = send("getex", p.key)
 	a.alone[e.publish] = send(e.publish, p.key, a.word)
+	if p.indexed {
+		a.index = redis.NewCmd(ctx, "eval", index.Note.Text, 1, p.key+":"+noteHold.name, noteHold.name, "probe", 1)
+		a.err = errors.Join(a.err, pipe.Process(ctx, a.index))
+	}
 	a.info = send("info")
 	a.save = send("config", "get", "save")
 	a.replicaOnly = send("config", "get", "replica-read-only")

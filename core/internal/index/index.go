@@ -36,8 +36,11 @@ var (
 	Note  = record.Script{Operation: "note", Text: indexLua + noteLua, Repeatable: true}
 )
 
-// claimed is the reply of a claim that was granted.
-const claimed = "claimed"
+// The first words of replies: of a claim that was granted, and of a list.
+const (
+	claimed = "claimed"
+	listed  = "listed"
+)
 
 // keyWord stands in an index's key where a tenant's name stands in that of a record, and no tenant's name ends with ':'
 // there, but with '/'.
@@ -99,11 +102,15 @@ var errMalformed = errors.New("malformed index")
 
 // ParseList reads a list.
 func ParseList(reply string) ([]Entry, error) {
-	if reply == "" {
+	head, lines, some := strings.Cut(reply, "\n")
+	if head != listed {
+		return nil, errMalformed
+	}
+	if !some {
 		return nil, nil
 	}
 	var entries []Entry
-	for line := range strings.SplitSeq(reply, "\n") {
+	for line := range strings.SplitSeq(lines, "\n") {
 		score, member, _ := strings.Cut(line, " ")
 		kind, uid, ok := strings.Cut(member, " ")
 		if !ok || uid == "" || kind != "hold" && kind != "claim" {

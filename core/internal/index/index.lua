@@ -19,9 +19,9 @@ local function add(member, over)
   redis.call('PEXPIREAT', KEYS[1], number(math.ceil(last[2] / 1000)))
 end
 
--- list returns a line for each member: its score and itself.
+-- list returns "listed", and a line for each member: its score and itself.
 local function list()
-  local lines, members = {}, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
+  local lines, members = { 'listed' }, redis.call('ZRANGE', KEYS[1], 0, -1, 'WITHSCORES')
   for i = 1, #members, 2 do lines[#lines + 1] = number(members[i + 1]) .. ' ' .. members[i] end
   return table.concat(lines, '\n')
 end

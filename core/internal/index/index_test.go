@@ -51,18 +51,18 @@ func run(t *testing.T, client *redis.Client, s record.Script, args []any) string
 	return reply
 }
 
-// listed returns what a list has, "hold <uid>" and "claim <uid>", and its entries.
-func listed(t *testing.T, client *redis.Client) (members []string, entries []Entry) {
+// members returns what a list has, "hold <uid>" and "claim <uid>", and its entries.
+func members(t *testing.T, client *redis.Client) (names []string, entries []Entry) {
 	t.Helper()
 	entries, err := ParseList(run(t, client, List, []any{List.Operation}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		members = append(members, e.member)
+		names = append(names, e.member)
 	}
-	slices.Sort(members)
-	return members, entries
+	slices.Sort(names)
+	return names, entries
 }
 
 func note(t *testing.T, client *redis.Client, uid string, ttl time.Duration) {
@@ -85,14 +85,14 @@ func TestADropSparesWhatWasNotedSince(t *testing.T) {
 	note(t, client, "a", time.Minute)
 	note(t, client, "b", time.Hour)
 	note(t, client, "c", time.Hour)
-	_, entries := listed(t, client)
+	_, entries := members(t, client)
 	note(t, client, "a", time.Minute)
 	note(t, client, "b", time.Second) // a shorter ttl: the entry lasts as long as before, and is another one all the same
 	run(t, client, Drop, AppendDrop(nil, entries))
-	if got, _ := listed(t, client); !slices.Equal(got, []string{"hold a", "hold b"}) {
+	if got, _ := members(t, client); !slices.Equal(got, []string{"hold a", "hold b"}) {
 		t.Errorf("left: %q", got)
 	}
-	_, entries = listed(t, client)
+	_, entries = members(t, client)
 	run(t, client, Drop, AppendDrop(nil, entries))
 	if n := client.Exists(t.Context(), Key(prefix, "1")).Val(); n != 0 {
 		t.Error("an empty index is left")
@@ -115,7 +115,7 @@ func TestAClaimCountsUntilItsHoldIsNoted(t *testing.T) {
 		t.Error("a place that the user has was refused")
 	}
 	note(t, client, "d1", time.Minute)
-	if got, _ := listed(t, client); !slices.Equal(got, []string{"claim d0", "hold d1"}) {
+	if got, _ := members(t, client); !slices.Equal(got, []string{"claim d0", "hold d1"}) {
 		t.Errorf("noted: %q", got)
 	}
 	if granted, _ := claim(t, client, "d1", 2); !granted { // one uid, and two members
@@ -131,14 +131,14 @@ func TestWhatIsOverIsForgotten(t *testing.T) {
 	client := redistest.Start(t).Client(t)
 	past, future := time.Now().Add(-time.Second).UnixMicro(), time.Now().Add(time.Hour).UnixMicro()
 	client.ZAdd(t.Context(), Key(prefix, "1"), redis.Z{Score: float64(past), Member: "hold a"}, redis.Z{Score: float64(future), Member: "hold b"})
-	if got, _ := listed(t, client); !slices.Equal(got, []string{"hold b"}) {
+	if got, _ := members(t, client); !slices.Equal(got, []string{"hold b"}) {
 		t.Errorf("listed: %q", got)
 	}
 }
 
 func TestAListOfSomethingElseIsMalformed(t *testing.T) {
 	t.Parallel()
-	for _, reply := range []string{"x", "1", "1 ", "1 hold", "1 hold ", "1 other d", "1 hold d\n", "1 hold d\nx"} {
+	for _, reply := range []string{"", "x", "1 hold d", "listed\n", "listed\n1 hold", "listed\n1 hold ", "listed\n1 other d", "listed\n1 hold d\n", "listed\n1 hold d\nx"} {
 		if entries, err := ParseList(reply); err == nil {
 			t.Errorf("%q is %+v", reply, entries)
 		}
