@@ -1,0 +1,2 @@
+-- status: who holds the lock, or held it last.
+return unchanged('status')
