@@ -14,7 +14,9 @@ import (
 // by may do this is for the application to decide beforehand.
 //
 // Errors: ErrNotHeld where the lock is free, *TakeoverConflict under another fence, ErrUnavailable, ErrClosed, ErrInvalid.
-func (l *Locker) Break(ctx context.Context, uid string, fence int64, by User) error {
+func (l *Locker) Break(ctx context.Context, uid string, fence int64, by User) (err error) {
+	ctx, c := l.Mutex(uid, MinTTL, by).begin(ctx, breaking)
+	defer func() { c.end(ctx, nil, err) }()
 	if err := validateFence(fence); err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func (m *Mutex) concludeBreak(ctx context.Context, start time.Time, event Event,
 		event.Kind, refused = Denied, ErrNotHeld
 	case reply.Outcome == record.Conflict && state.Locked:
 		other := newStatus(m.uid, state)
-		event.Kind, event.Other, refused = Denied, other.User.ID, &TakeoverConflict{other}
+		event.Kind, event.Other, event.ExpiresIn, refused = Denied, other.User.ID, other.ExpiresIn, &TakeoverConflict{other}
 	case reply.Outcome == record.Free, reply.Outcome == record.Conflict:
 		return m.locker.failed(ctx, start, event, errors.New("the reply contradicts its record"))
 	default:

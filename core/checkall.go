@@ -12,7 +12,9 @@ import (
 // cluster), or two where a renewal is due or a lock has just ended. It returns the locks in the order of the mutexes,
 // or a *CheckError for the first of them that the user does not hold; others may have been renewed then. It takes at most
 // one CheckOptions, of which Fence and AcquireIfFree must be zero. Errors: *CheckError with an error of Check, ErrInvalid.
-func (l *Locker) CheckAll(ctx context.Context, mutexes []*Mutex, options ...CheckOptions) ([]*Lock, error) {
+func (l *Locker) CheckAll(ctx context.Context, mutexes []*Mutex, options ...CheckOptions) (locks []*Lock, err error) {
+	ctx, c := l.beginCheckAll(ctx, mutexes)
+	defer func() { c.end(ctx, nil, err) }()
 	var o CheckOptions
 	if len(options) > 0 {
 		o = options[0]
@@ -21,7 +23,7 @@ func (l *Locker) CheckAll(ctx context.Context, mutexes []*Mutex, options ...Chec
 		return nil, err
 	}
 	start, q := time.Now(), record.Request{Renew: o.Renew}
-	locks := make([]*Lock, len(mutexes))
+	locks = make([]*Lock, len(mutexes))
 	undecided := make([]int, len(mutexes)) // places in mutexes
 	for i := range mutexes {
 		undecided[i] = i

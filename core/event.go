@@ -3,6 +3,7 @@ package core
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 )
 
@@ -13,6 +14,7 @@ type EventKind string
 const (
 	Acquired    EventKind = "acquired"
 	Renewed     EventKind = "renewed"
+	Passed      EventKind = "passed"       // a check found the user's hold, and changed nothing
 	Denied      EventKind = "denied"       // Other holds it; nobody where the lock is free, the hold lost or the session ended
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
@@ -24,59 +26,115 @@ const (
 // Event is for audit and metrics. It is delivered in the caller's goroutine before the call returns, and what a wait
 // meets in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
-	Kind     EventKind
-	Op       string // acquire, break, check, index, log out, release, status, takeover or watch
-	Tenant   string // empty without Locker.WithTenant
-	UID      string
-	User     UserID // who acted; for Expired, whose hold it was
-	Other    UserID
-	Session  string
-	Fence    int64
-	Duration time.Duration // of the call, by this process's clock
-	Err      error
+	Kind    EventKind
+	Op      string // acquire, break, check, index, log out, release, status, takeover or watch
+	Tenant  string // empty without Locker.WithTenant
+	UID     string
+	User    UserID // who acted; for Expired, whose hold it was
+	Other   UserID
+	Session string
+	Fence   int64
+	// ExpiresIn is of the holder's lock as it is now; 0 where it is free or not known.
+	ExpiresIn time.Duration
+	Duration  time.Duration // of the call, by this process's clock
+	Err       error
 }
 
-// LogEvents returns an Options.OnEvent that writes each event to logger: failures at level Error,
-// refusals, takeovers, breaks and expiries at Info, the rest at Debug.
+// LogEvents returns an Options.OnEvent that writes events to logger: refusals, takeovers, breaks and expiries at Info, the
+// rest at Debug. It leaves out failures of the store, which the Locker writes to Options.Logger by itself.
 func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
 		level := slog.LevelDebug
 		switch e.Kind {
 		case StoreFailed:
-			level = slog.LevelError
+			return
 		case Denied, TakenOver, Broken, Expired:
 			level = slog.LevelInfo
 		}
-		if !logger.Enabled(ctx, level) {
-			return
+		if logger.Enabled(ctx, level) {
+			logger.LogAttrs(ctx, level, "editlock: "+string(e.Kind), e.attributes()...)
 		}
-		attrs := []slog.Attr{
-			slog.String("op", e.Op), slog.String("uid", e.UID), slog.String("user", e.User.String()),
-			slog.Duration("duration", e.Duration),
-		}
-		if e.Tenant != "" {
-			attrs = append(attrs, slog.String("tenant", e.Tenant))
-		}
-		if !e.Other.IsZero() {
-			attrs = append(attrs, slog.String("other", e.Other.String()))
-		}
-		if e.Session != "" {
-			attrs = append(attrs, slog.String("session", e.Session))
-		}
-		if e.Fence != 0 {
-			attrs = append(attrs, slog.Int64("fence", e.Fence))
-		}
-		if e.Err != nil {
-			attrs = append(attrs, slog.Any("error", e.Err))
-		}
-		logger.LogAttrs(ctx, level, "editlock: "+string(e.Kind), attrs...)
 	}
 }
 
-// logFailures is what happens to events when the application does not ask for them: an error must not
-// vanish, the rest may.
-func logFailures(ctx context.Context, e Event) {
-	if e.Kind == StoreFailed {
-		LogEvents(slog.Default())(ctx, e)
+// attributes returns what a log says of an event.
+func (e Event) attributes() []slog.Attr {
+	attrs := []slog.Attr{
+		slog.String("op", e.Op), slog.String("uid", e.UID), slog.String("user", e.User.String()),
+		slog.Duration("duration", e.Duration),
 	}
+	if e.Tenant != "" {
+		attrs = append(attrs, slog.String("tenant", e.Tenant))
+	}
+	if !e.Other.IsZero() {
+		attrs = append(attrs, slog.String("other", e.Other.String()))
+	}
+	if e.Session != "" {
+		attrs = append(attrs, slog.String("session", e.Session))
+	}
+	if e.Fence != 0 {
+		attrs = append(attrs, slog.Int64("fence", e.Fence))
+	}
+	if e.Err != nil {
+		attrs = append(attrs, slog.Any("error", e.Err))
+	}
+	return attrs
+}
+
+// JoinEvents returns an Options.OnEvent that calls each of hooks, in order; a nil hook is skipped. When one of them panics,
+// the others are called nevertheless, and the panic goes on after them: the Locker logs it.
+func JoinEvents(hooks ...func(context.Context, Event)) func(context.Context, Event) {
+	hooks = slices.DeleteFunc(slices.Clone(hooks), func(hook func(context.Context, Event)) bool { return hook == nil })
+	return func(ctx context.Context, e Event) {
+		var panics []any
+		for _, hook := range hooks {
+			if p := panicOf(func() { hook(ctx, e) }); p != nil {
+				panics = append(panics, p)
+			}
+		}
+		if len(panics) > 0 {
+			panic(panics)
+		}
+	}
+}
+
+// panicOf runs f, and returns what it panicked with; nil where it did not.
+func panicOf(f func()) (p any) {
+	defer func() { p = recover() }()
+	f()
+	return nil
+}
+
+// emit hands an event of a call that began at start to the application, and logs a failure of the store. A panic of a
+// hook must neither undo a decision nor end the process.
+func (l *Locker) emit(ctx context.Context, start time.Time, e Event) {
+	if l.onEvent == nil && e.Kind != StoreFailed {
+		return
+	}
+	e.Duration = time.Since(start)
+	if e.Kind == StoreFailed {
+		l.log(ctx, "editlock: "+string(e.Kind), e.attributes()...)
+	}
+	if l.onEvent == nil {
+		return
+	}
+	defer l.logPanic(ctx, "OnEvent", slog.String("event", string(e.Kind)))
+	l.onEvent(ctx, e)
+}
+
+// logPanic logs a panic of the hook in an option. To be deferred.
+func (l *Locker) logPanic(ctx context.Context, option string, of slog.Attr) {
+	if p := recover(); p != nil {
+		l.log(ctx, "editlock: Options."+option+" panicked", of, slog.Any("panic", p))
+	}
+}
+
+// log writes to the application's logger, whose handler may panic too: there is no other to tell.
+func (l *Locker) log(ctx context.Context, message string, attrs ...slog.Attr) {
+	defer func() { _ = recover() }()
+	logger := l.logger
+	if logger == nil {
+		logger = slog.Default()
+	}
+	logger.LogAttrs(ctx, slog.LevelError, message, attrs...)
 }

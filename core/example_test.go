@@ -266,7 +266,7 @@ func ExampleMutex_Hold() {
 	// save
 }
 
-// Events for a log and for metrics. A hook replaces the log of failures, so it calls LogEvents.
+// Events for a log and for metrics. Failures of the store are in the log as well, without being asked for.
 func ExampleOptions() {
 	server, err := embedded.Start()
 	if err != nil {
@@ -276,11 +276,10 @@ func ExampleOptions() {
 	client := server.Client(0)
 	defer client.Close()
 	counter := make(map[core.EventKind]int)
-	log := core.LogEvents(slog.Default())
-	locker, err := core.New(client, core.Options{OnEvent: func(ctx context.Context, e core.Event) {
-		log(ctx, e)
+	count := func(_ context.Context, e core.Event) {
 		counter[e.Kind]++ // with a lock or an atomic counter where calls are concurrent
-	}})
+	}
+	locker, err := core.New(client, core.Options{OnEvent: core.JoinEvents(core.LogEvents(slog.Default()), count)})
 	if err != nil {
 		panic(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -460,7 +461,7 @@ func (s *site) newCaller(t *testing.T, kind string) *caller {
 }
 
 // quiet are the options of a locker that logs no failure.
-var quiet = core.Options{OnEvent: func(context.Context, core.Event) {}}
+var quiet = core.Options{Logger: slog.New(slog.DiscardHandler)}
 
 func newLocker(t *testing.T, client core.Client, options core.Options) *core.Locker {
 	t.Helper()

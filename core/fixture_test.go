@@ -3,6 +3,7 @@ package core_test
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -54,6 +55,7 @@ func (f *fixture) events() []core.EventKind {
 func newFixture(t *testing.T, client *redis.Client, options core.Options) *fixture {
 	t.Helper()
 	f := &fixture{client: client, prefix: cmp.Or(options.Prefix, "editlock:")}
+	options.Logger = slog.New(slog.DiscardHandler)
 	options.OnEvent = func(_ context.Context, e core.Event) {
 		f.mu.Lock()
 		defer f.mu.Unlock()

@@ -1,8 +1,8 @@
 package core
 
 import (
-	"context"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"testing"
@@ -64,7 +64,7 @@ func FuzzPlainRead(f *testing.F) {
 	f.Cleanup(server.Close)
 	client := server.Client(0)
 	f.Cleanup(func() { _ = client.Close() })
-	locker, err := New(client, Options{OnEvent: func(context.Context, Event) {}})
+	locker, err := New(client, Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		f.Fatal(err)
 	}

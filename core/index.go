@@ -156,7 +156,7 @@ func (l *Locker) confirm(ctx context.Context, user UserID, entries []index.Entry
 	uids := uidsOf(entries)
 	held := make(map[string]bool, len(uids))
 	for batch := range slices.Chunk(uids, indexBatch) {
-		statuses, err := l.Statuses(ctx, batch...)
+		statuses, err := l.lookAt(ctx, batch...)
 		if err != nil {
 			return nil, nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -53,9 +54,16 @@ type Options struct {
 	// what the user holds already. It implies IndexUsers, and costs each call that may make a hold a second round trip
 	// before. Where the index cannot answer, nothing is refused. With tenants, it counts in each. Optional. Default: no cap.
 	MaxLocksPerUser int
-	// OnEvent receives what happened; see Event. A panic of it is logged. Optional. Default: failures of the
-	// store are logged through slog.Default, the rest is not.
+	// Logger receives failures of the store at level Error, and panics of hooks, also where there is an OnEvent.
+	// slog.New(slog.DiscardHandler) switches it off. Optional. Default: slog.Default(), as it is at that moment.
+	Logger *slog.Logger
+	// OnEvent receives what happened; see Event. A panic of it is logged. JoinEvents makes one of several. Optional.
+	// Default: none.
 	OnEvent func(context.Context, Event)
+	// OnCall is called when a call begins; see Call. The call has the context that it returns, and so have the call's
+	// events. The function that it returns is called when the call ends, with the lock and the error of the call; the lock
+	// is nil where the call returns none. Either may be nil. A panic of either is logged. Optional. Default: none.
+	OnCall func(ctx context.Context, call Call) (context.Context, func(lock *Lock, err error))
 }
 
 const (
@@ -76,7 +84,10 @@ type Locker struct {
 	tenant    string
 	tenanted  bool // made WithTenant
 	retention time.Duration
+	logger    *slog.Logger // nil for slog.Default()
 	onEvent   func(context.Context, Event)
+	onCall    func(context.Context, Call) (context.Context, func(*Lock, error))
+	underWay  *atomic.Int64 // calls, of all tenants
 
 	indexed         bool
 	maxLocksPerUser int
@@ -93,9 +104,6 @@ func New(client Client, options Options) (*Locker, error) {
 	}
 	if options.Retention == 0 {
 		options.Retention = defaultRetention
-	}
-	if options.OnEvent == nil {
-		options.OnEvent = logFailures
 	}
 	switch {
 	case strings.ContainsAny(options.Prefix, "{}"):
@@ -114,10 +122,11 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, invalid("client", "%v", err)
 	}
 	l := &Locker{
-		wire: w, prefix: options.Prefix, retention: options.Retention, onEvent: options.OnEvent,
+		wire: w, prefix: options.Prefix, retention: options.Retention,
+		logger: options.Logger, onEvent: options.OnEvent, onCall: options.OnCall, underWay: new(atomic.Int64),
 		indexed: options.IndexUsers || options.MaxLocksPerUser > 0, maxLocksPerUser: options.MaxLocksPerUser,
 	}
-	l.hub = hub.New(w, l.look, func(ctx context.Context, err error) {
+	l.hub = hub.New(w, l.lookOfHub, func(ctx context.Context, err error) {
 		_ = l.failed(ctx, time.Now(), Event{Op: "watch"}, err) // nobody waits for this very error: it is an event
 	})
 	return l, nil
@@ -160,8 +169,10 @@ func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
 }
 
 // Status returns what is true of a resource, in one round trip; a lock that has just ended takes a second one. Errors: ErrInvalid, ErrUnavailable, ErrClosed.
-func (l *Locker) Status(ctx context.Context, uid string) (Status, error) {
-	statuses, err := l.Statuses(ctx, uid)
+func (l *Locker) Status(ctx context.Context, uid string) (state Status, err error) {
+	ctx, c := l.beginOn(ctx, status.name, uid)
+	defer func() { c.end(ctx, nil, err) }()
+	statuses, err := l.lookAt(ctx, uid)
 	if err != nil {
 		return Status{}, err
 	}
@@ -174,7 +185,14 @@ func (l *Locker) Status(ctx context.Context, uid string) (Status, error) {
 // Statuses returns what is true of each uid, in their order, in one round trip (one a node of a cluster), or in two
 // where a lock has just ended.
 // Errors: ErrInvalid, ErrUnavailable, ErrClosed. A malformed record spoils only its own Status.
-func (l *Locker) Statuses(ctx context.Context, uids ...string) ([]Status, error) {
+func (l *Locker) Statuses(ctx context.Context, uids ...string) (statuses []Status, err error) {
+	ctx, c := l.beginOn(ctx, status.name, uids...)
+	defer func() { c.end(ctx, nil, err) }()
+	return l.lookAt(ctx, uids...)
+}
+
+// lookAt is Statuses as a part of a call.
+func (l *Locker) lookAt(ctx context.Context, uids ...string) ([]Status, error) {
 	keys, err := l.keys(uids)
 	if err != nil || len(uids) == 0 {
 		return nil, err
@@ -223,18 +241,6 @@ func (l *Locker) validateTenant() error {
 	return ValidateTenant(l.tenant)
 }
 
-// emit hands an event of a call that began at start to the application. A panic of its hook must neither undo a
-// decision nor end the process.
-func (l *Locker) emit(ctx context.Context, start time.Time, e Event) {
-	defer func() {
-		if p := recover(); p != nil {
-			slog.ErrorContext(ctx, "editlock: Options.OnEvent panicked", "event", string(e.Kind), "panic", p)
-		}
-	}()
-	e.Duration = time.Since(start)
-	l.onEvent(ctx, e)
-}
-
 // failed wraps err in ErrUnavailable and emits StoreFailed, unless the caller went away. e names the call.
 func (l *Locker) failed(ctx context.Context, start time.Time, e Event, err error) error {
 	if errors.Is(err, wire.ErrClosed) {
@@ -245,7 +251,7 @@ func (l *Locker) failed(ctx context.Context, start time.Time, e Event, err error
 	}
 	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, e.Op, err)
 	if !errors.Is(ctx.Err(), context.Canceled) { // a caller that went away is no failure of the store
-		e.Kind, e.Err = StoreFailed, err
+		e.Kind, e.Err, e.ExpiresIn = StoreFailed, err, 0
 		l.emit(ctx, start, e)
 	}
 	return err

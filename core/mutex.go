@@ -32,13 +32,17 @@ func (m *Mutex) WithSession(name string) *Mutex {
 
 // Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it, ErrSessionEnded,
 // ErrUnavailable, ErrClosed, ErrInvalid.
-func (m *Mutex) Acquire(ctx context.Context) (*Lock, error) {
+func (m *Mutex) Acquire(ctx context.Context) (lock *Lock, err error) {
+	ctx, c := m.begin(ctx, acquire)
+	defer func() { c.end(ctx, lock, err) }()
 	return m.decide(ctx, time.Now(), acquire, record.Request{})
 }
 
 // Resume is Acquire for a caller that held the lock under fence: it renews or takes up again only that hold.
 // Errors, besides Acquire's: *HoldLost when somebody else may have held the lock since.
-func (m *Mutex) Resume(ctx context.Context, fence int64) (*Lock, error) {
+func (m *Mutex) Resume(ctx context.Context, fence int64) (lock *Lock, err error) {
+	ctx, c := m.begin(ctx, acquire)
+	defer func() { c.end(ctx, lock, err) }()
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
@@ -89,7 +93,9 @@ func (m *Mutex) acquireWait(ctx context.Context) (lock *Lock, begun time.Time, e
 // TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is free or
 // the caller's own, it is Acquire. Whether the user may do this is for the application to decide beforehand.
 // Errors, besides Acquire's: *TakeoverConflict when another user holds the lock under another fence.
-func (m *Mutex) TakeOver(ctx context.Context, fence int64) (*Lock, error) {
+func (m *Mutex) TakeOver(ctx context.Context, fence int64) (lock *Lock, err error) {
+	ctx, c := m.begin(ctx, takeOver)
+	defer func() { c.end(ctx, lock, err) }()
 	if err := validateFence(fence); err != nil {
 		return nil, err
 	}
@@ -111,7 +117,9 @@ type CheckOptions struct {
 // Check reports the user's hold of the lock, in any session: it is the guard's question before an edit. It
 // takes at most one CheckOptions. Errors: *ResourceLocked when another user holds the lock, ErrNotHeld when
 // nobody does, *HoldLost when the fence is another, ErrUnavailable, ErrClosed, ErrInvalid.
-func (m *Mutex) Check(ctx context.Context, options ...CheckOptions) (*Lock, error) {
+func (m *Mutex) Check(ctx context.Context, options ...CheckOptions) (lock *Lock, err error) {
+	ctx, c := m.begin(ctx, check)
+	defer func() { c.end(ctx, lock, err) }()
 	var o CheckOptions
 	if len(options) > 0 {
 		o = options[0]
@@ -144,7 +152,9 @@ type ReleaseOptions struct {
 // the lock is free when no other lease is left. It takes at most one ReleaseOptions. It is safe whether the
 // lock was acquired or not, and never touches another user's hold. It is carried out even when ctx is already
 // cancelled, and not repeated once it may have been applied. Errors: ErrUnavailable, ErrClosed, ErrInvalid.
-func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) error {
+func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) (err error) {
+	ctx, c := m.begin(ctx, release)
+	defer func() { c.end(ctx, nil, err) }()
 	var o ReleaseOptions
 	if len(options) > 0 {
 		o = options[0]
@@ -166,13 +176,13 @@ func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) error {
 		User: m.user.ID.recorded(), Name: m.user.displayName(), Session: m.session, Duration: min(o.Linger, maxLinger), Fence: o.Fence,
 	}
 	call := m.locker.call(release, key, q)
-	err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
+	err = m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
 	reply := record.Reply{}
 	if err == nil {
 		reply, err = m.locker.parseReply(ctx, start, call, key)
 	}
 	event := m.event(release)
-	event.Fence = reply.Record.Fence
+	event.Fence, event.ExpiresIn = reply.Record.Fence, reply.Record.State(reply.Now).ExpiresIn
 	switch {
 	case err != nil:
 		return m.locker.failed(ctx, start, event, err)
@@ -265,8 +275,8 @@ func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.
 // conclude makes the lock, or the error, of what an operation came to, and its events.
 func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q record.Request, reply record.Reply) (*Lock, error) {
 	event := m.event(op)
-	event.Fence = reply.Record.Fence
 	state := reply.Record.State(reply.Now)
+	event.Fence, event.ExpiresIn = reply.Record.Fence, state.ExpiresIn
 	denied := func(holder UserID, err error) (*Lock, error) {
 		event.Kind, event.Other = Denied, holder
 		m.locker.emit(ctx, start, event)
@@ -312,7 +322,8 @@ func (m *Mutex) emitHeld(ctx context.Context, start time.Time, event Event, repl
 	case record.Acquired:
 		if !before.IsZero() {
 			expired := event
-			expired.Kind, expired.User, expired.Session, expired.Fence = Expired, before, "", reply.Before.Fence
+			expired.Kind, expired.User, expired.Session = Expired, before, ""
+			expired.Fence, expired.ExpiresIn = reply.Before.Fence, 0 // the lock is for the event that follows
 			m.locker.emit(ctx, start, expired)
 		}
 		event.Kind = Acquired
@@ -320,8 +331,8 @@ func (m *Mutex) emitHeld(ctx context.Context, start time.Time, event Event, repl
 		event.Kind, event.Other = TakenOver, before
 	case record.Renewed:
 		event.Kind = Renewed
-	default: // held, and nothing has changed
-		return
+	case record.Held:
+		event.Kind = Passed
 	}
 	m.locker.emit(ctx, start, event)
 }

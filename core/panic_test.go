@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -69,7 +70,7 @@ func onPanicking(t *testing.T, events bool, test func(t *testing.T, server *redi
 			server, hook := redistest.Start(t), &panicHook{dialled: make(chan struct{}, 1000)}
 			client := server.Client(t, adjust)
 			client.AddHook(hook)
-			locker, err := core.New(client, core.Options{Timeout: patience, OnEvent: func(context.Context, core.Event) {
+			locker, err := core.New(client, core.Options{Timeout: patience, Logger: slog.New(slog.DiscardHandler), OnEvent: func(context.Context, core.Event) {
 				if events {
 					panic("event")
 				}
@@ -244,7 +245,7 @@ func TestPanicsOfTheSubscriptionAndOfItsEventGoBy(t *testing.T) {
 	on, told := new(atomic.Bool), make(chan struct{}, 1)
 	on.Store(true)
 	locker, err := core.New(panickingSubscriber{redistest.Start(t).Client(t), on}, core.Options{
-		Timeout: patience,
+		Timeout: patience, Logger: slog.New(slog.DiscardHandler),
 		OnEvent: func(_ context.Context, e core.Event) {
 			if e.Op == "watch" {
 				select {

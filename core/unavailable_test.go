@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync/atomic"
@@ -59,7 +60,7 @@ func (p *stubPipeline) Exec(ctx context.Context) (commands []redis.Cmder, first 
 
 func stubbed(t *testing.T, client core.Client) *core.Locker {
 	t.Helper()
-	locker, err := core.New(client, core.Options{OnEvent: func(context.Context, core.Event) {}})
+	locker, err := core.New(client, core.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

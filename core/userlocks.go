@@ -19,7 +19,9 @@ const indexBatch = 128
 // that the user's index names, 128 in one round trip. A lock is missing while the index lags: where it was acquired
 // without an index, or Redis failed just then, until the hold is renewed.
 // Errors: ErrUnavailable, ErrClosed, ErrInvalid.
-func (l *Locker) LocksOf(ctx context.Context, user UserID) ([]Status, error) {
+func (l *Locker) LocksOf(ctx context.Context, user UserID) (locks []Status, err error) {
+	ctx, c := l.beginFor(ctx, locksOf, user)
+	defer func() { c.end(ctx, nil, err) }()
 	entries, err := l.entries(ctx, user)
 	if err != nil {
 		return nil, err
@@ -38,6 +40,8 @@ func (l *Locker) LocksOf(ctx context.Context, user UserID) ([]Status, error) {
 // when ctx is already cancelled. After an error it may have released some of the locks; to call it again is safe.
 // Errors: ErrUnavailable, ErrClosed, ErrInvalid.
 func (l *Locker) ReleaseUser(ctx context.Context, user UserID) (released int, err error) {
+	ctx, c := l.beginFor(ctx, releaseUser, user)
+	defer func() { c.end(ctx, nil, err) }()
 	ctx = context.WithoutCancel(ctx)
 	entries, err := l.entries(ctx, user)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"log/slog"
 	"net"
 	"runtime"
 	"strings"
@@ -173,7 +174,7 @@ func TestWatchAndCloseKeepTheTimeLimitOfARedisThatHangs(t *testing.T) {
 	server.Pause()
 	defer server.Resume()
 	const limit = 2 * time.Second
-	locker, err := core.New(client, core.Options{Timeout: limit, OnEvent: func(context.Context, core.Event) {}})
+	locker, err := core.New(client, core.Options{Timeout: limit, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,6 +263,7 @@ func TestRefusedSubscriptionIsAnEvent(t *testing.T) {
 			}
 			events := make(chan core.Event, 100)
 			locker, err := core.New(server.Client(t, func(o *redis.Options) { o.Username, o.Password = "deaf", "p" }), core.Options{
+				Logger:  slog.New(slog.DiscardHandler),
 				OnEvent: func(_ context.Context, e core.Event) { events <- e },
 			})
 			if err != nil {

@@ -72,9 +72,11 @@ func valuesOutlive(b *trial) {
 				b.Fatalf("the question about %s became %+v", uid, q)
 			}
 		}
-		e := s.events[i]
-		if e.Kind != core.Acquired || e.UID != uid || e.User != core.ID(user) || e.Session != fmt.Sprintf("tab-%06d", i) {
-			b.Fatalf("the event of %s became %+v", uid, e)
+		for j, kind := range []core.EventKind{core.Acquired, core.Passed} {
+			e := s.events[2*i+j]
+			if e.Kind != kind || e.UID != uid || e.User != core.ID(user) || e.Session != fmt.Sprintf("tab-%06d", i) {
+				b.Fatalf("the event of %s became %+v", uid, e)
+			}
 		}
 	}
 	// And what is stored is what was sent.

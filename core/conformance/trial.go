@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -230,6 +231,7 @@ func (b *trial) serveOn(store *store, options core.Options, change ...func(*App)
 	b.Helper()
 	s := &site{b: b, entered: make(chan struct{}, 1), leave: make(chan struct{}), seen: make(map[string]chan int)}
 	options.Prefix = store.prefix
+	options.Logger = slog.New(slog.DiscardHandler)
 	options.OnEvent = func(_ context.Context, e core.Event) {
 		s.mu.Lock()
 		defer s.mu.Unlock()

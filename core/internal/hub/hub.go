@@ -38,6 +38,7 @@ type Hub struct {
 	mu      sync.Mutex
 	topics  map[string]*topic // by key
 	vacant  int               // topics for which nobody waits any more
+	waiters int               // who have joined and not left
 	agenda  agenda
 	looks   int64 // numbers the looks in the order in which they began
 	servers map[wire.Server]*server
@@ -103,6 +104,32 @@ func (h *Hub) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("the subscription still waits for the client: %w", ctx.Err())
 	}
+}
+
+// Stats is a snapshot of a hub.
+type Stats struct {
+	Waiters       int // waits under way
+	Resources     int // that somebody waits for
+	Subscriptions int // that hear something
+	Unheard       int // of the resources, those that no subscription hears
+}
+
+// Stats returns what is true now.
+func (h *Hub) Stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := Stats{Waiters: h.waiters, Resources: len(h.topics) - h.vacant}
+	for _, server := range h.servers {
+		if server.listener != nil && server.listener.stands {
+			s.Subscriptions++
+		}
+	}
+	for _, t := range h.topics {
+		if len(t.waiters) > 0 && !t.heard {
+			s.Unheard++
+		}
+	}
+	return s
 }
 
 // now returns the time since the hub began, which takes a third of the room of a time.Time.

@@ -36,6 +36,7 @@ type listener struct {
 
 	// The hub's mutex guards these.
 	topics  int           // that are its
+	stands  bool          // it hears at least one
 	changed []string      // keys to subscribe to, or not any more
 	wake    chan struct{} // has room for one: something has changed
 
@@ -396,7 +397,7 @@ func (l *listener) hear(message any) (gone bool) {
 func (l *listener) confirmed(t *topic) {
 	h, s := l.hub, l.server
 	s.troubled, s.pause = false, firstPause
-	t.heard, t.stood = true, h.looks
+	t.heard, t.stood, l.stands = true, h.looks, true
 	if t.seen > 0 {
 		h.hasten(t, rand.N(spread(l.topics)))
 	}

@@ -39,6 +39,7 @@ func (h *Hub) Join(keys []string) *Waiter {
 	w := &Waiter{hub: h, keys: keys, news: make(chan struct{}, 1)}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.waiters++
 	if h.over {
 		return w
 	}
@@ -69,11 +70,12 @@ func (h *Hub) Join(keys []string) *Waiter {
 	return w
 }
 
-// Leave ends the waiter.
+// Leave ends the waiter. It is called once.
 func (w *Waiter) Leave() {
 	h := w.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.waiters--
 	for _, s := range w.topics {
 		s.topic.leave(s.position)
 		if len(s.topic.waiters) == 0 {

@@ -173,6 +173,8 @@ func (l *lane) sendBatch(b *batch) {
 	calls := slices.DeleteFunc(b.calls, func(c *Call) bool { return !c.state.CompareAndSwap(waiting, sent) })
 	begin := time.Now()
 	if len(calls) > 0 {
+		l.wire.batches.Add(1)
+		l.wire.batched.Add(uint64(len(calls)))
 		b.err = l.wire.roundTrip(context.Background(), b.deadline, calls)
 	}
 	l.returned(&l.batches, begin, b.err == nil && isAnswered(calls))

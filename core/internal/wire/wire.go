@@ -59,6 +59,8 @@ type Wire struct {
 	deadlines deadlines
 	gate      gate
 
+	batches, batched atomic.Uint64 // sent, and the calls in them
+
 	pipelines sync.Pool
 }
 
@@ -124,6 +126,9 @@ func (w *Wire) LookForServers(ctx context.Context) {
 		w.cluster.ReloadState(ctx)
 	}
 }
+
+// Batches returns how many batches were sent, and how many calls went in them.
+func (w *Wire) Batches() (batches, calls uint64) { return w.batches.Load(), w.batched.Load() }
 
 // Timeout returns the time within which a call is to end.
 func (w *Wire) Timeout() time.Duration { return w.timeout }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func newDesk(t *rapid.T, server *embedded.Server, client *redis.Client) *desk {
 	t.Helper()
 	memory := rapid.SampledFrom(memories).Draw(t, "retention")
 	locker, err := core.New(client, core.Options{
-		Retention: memory, Timeout: time.Minute, IndexUsers: true, OnEvent: func(context.Context, core.Event) {},
+		Retention: memory, Timeout: time.Minute, IndexUsers: true, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -100,7 +101,7 @@ func newSite(t *testing.T, way way, hooks ...redis.Hook) *site {
 	}
 	var err error
 	s.locker, err = core.New(reached, core.Options{
-		Timeout: timeout, NoBatching: !way.plain, OnEvent: func(context.Context, core.Event) {},
+		Timeout: timeout, NoBatching: !way.plain, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

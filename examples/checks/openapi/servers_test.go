@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -123,7 +124,7 @@ func serveHooked(t *testing.T) *hooked {
 	t.Cleanup(stop)
 	client := server.Client(0)
 	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{OnEvent: func(context.Context, core.Event) {}})
+	locker, err := core.New(client, core.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -64,7 +65,7 @@ func soak(t *testing.T, server *redistest.Server, f framework, duration time.Dur
 	proxy := redistest.StartProxy(t, server.Addr)
 	client := redis.NewClient(&redis.Options{Addr: proxy.Addr})
 	locker, err := core.New(client, core.Options{
-		Prefix: f.name + ":", Timeout: 5 * time.Second, OnEvent: func(context.Context, core.Event) {},
+		Prefix: f.name + ":", Timeout: 5 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	})
 	fatal(t, err)
 	drafts := make([]document, documents)
