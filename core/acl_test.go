@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -16,17 +17,7 @@ import (
 // TestLeastACLOfTheReadmeIsEnough takes the rules out of README.md, and away each of them in turn.
 func TestLeastACLOfTheReadmeIsEnough(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text, _ := strings.Cut(string(page), "The least ACL")
-	_, text, _ = strings.Cut(text, "`")
-	text, _, ok := strings.Cut(text, "`")
-	rules := strings.Fields(text)
-	if !ok || len(rules) < 10 {
-		t.Fatalf("no rules in README.md: %q", rules)
-	}
+	rules := leastACL(t)
 	if failed := useUnder(t, rules); failed != "" {
 		t.Fatalf("with all rules: %s", failed)
 	}
@@ -41,8 +32,41 @@ func TestLeastACLOfTheReadmeIsEnough(t *testing.T) {
 	}
 }
 
-// useUnder uses the engine as a user of Redis with these rules and returns what failed first.
-func useUnder(t *testing.T, rules []string) (failed string) {
+// TestListNeedsOneRuleMore shows that it is +scan, as README.md says.
+func TestListNeedsOneRuleMore(t *testing.T) {
+	t.Parallel()
+	rules := leastACL(t)
+	f := under(t, rules)
+	acquire(t, f.Mutex("d", time.Minute, ann))
+	if _, err := collect(f.List(t.Context())); !errors.Is(err, core.ErrUnavailable) || !strings.Contains(err.Error(), "NOPERM") {
+		t.Errorf("without +scan: %v", err)
+	}
+	f = under(t, append(rules, "+scan"))
+	acquire(t, f.Mutex("d", time.Minute, ann))
+	if got := listed(t, f.Locker); !slices.Equal(got, []string{"d"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+// leastACL returns the rules of README.md.
+func leastACL(t *testing.T) []string {
+	t.Helper()
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "The least ACL")
+	_, text, _ = strings.Cut(text, "`")
+	text, _, ok := strings.Cut(text, "`")
+	rules := strings.Fields(text)
+	if !ok || len(rules) < 10 {
+		t.Fatalf("no rules in README.md: %q", rules)
+	}
+	return rules
+}
+
+// under is a fixture of a user of Redis with these rules.
+func under(t *testing.T, rules []string) *fixture {
 	t.Helper()
 	server := redistest.Start(t)
 	admin := server.Client(t)
@@ -57,7 +81,13 @@ func useUnder(t *testing.T, rules []string) (failed string) {
 		Addr: server.Addr, Username: "editlock", Password: "secret", ContextTimeoutEnabled: true, Protocol: 2,
 	})
 	t.Cleanup(func() { _ = client.Close() })
-	f := newFixture(t, client, core.Options{})
+	return newFixture(t, client, core.Options{})
+}
+
+// useUnder uses the engine under these rules and returns what failed first.
+func useUnder(t *testing.T, rules []string) (failed string) {
+	t.Helper()
+	f := under(t, rules)
 	mine, others := f.Mutex("d", time.Minute, ann), f.Mutex("d", time.Minute, bob)
 	lock, err := mine.Acquire(t.Context())
 	if err != nil {

@@ -52,7 +52,7 @@ func (m *Mutex) concludeBreak(ctx context.Context, start time.Time, event Event,
 	case reply.Outcome == record.Free && !state.Locked:
 		event.Kind, refused = Denied, ErrNotHeld
 	case reply.Outcome == record.Conflict && state.Locked:
-		other := newStatus(m.uid, state)
+		other := newStatus(m.locker.tenant, m.uid, state)
 		event.Kind, event.Other, event.ExpiresIn, refused = Denied, other.User.ID, other.ExpiresIn, &TakeoverConflict{other}
 	case reply.Outcome == record.Free, reply.Outcome == record.Conflict:
 		return m.locker.failed(ctx, start, event, errors.New("the reply contradicts its record"))

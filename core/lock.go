@@ -24,10 +24,12 @@ type Lock struct {
 	HeldFor, ExpiresIn time.Duration
 }
 
-// Status is what is true of a resource, for every caller. When it is not locked, only UID and Fence have a
+// Status is what is true of a resource, for every caller. When it is not locked, only UID, Tenant and Fence have a
 // value.
 type Status struct {
-	UID    string
+	UID string
+	// Tenant is whose resource it is; empty without Locker.WithTenant.
+	Tenant string
 	Locked bool
 	// User is the holder.
 	User User
@@ -42,9 +44,9 @@ type Status struct {
 	Malformed bool
 }
 
-func newStatus(uid string, s record.State) Status {
+func newStatus(tenant, uid string, s record.State) Status {
 	return Status{
-		UID: uid, Locked: s.Locked, User: User{ID: userIDOf(s.User), Name: s.Name}, Fence: s.Fence,
+		UID: uid, Tenant: tenant, Locked: s.Locked, User: User{ID: userIDOf(s.User), Name: s.Name}, Fence: s.Fence,
 		Sessions: s.Sessions, HeldFor: s.HeldFor, ExpiresIn: s.ExpiresIn, Malformed: s.Malformed,
 	}
 }

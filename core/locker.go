@@ -203,7 +203,7 @@ func (l *Locker) lookAt(ctx context.Context, uids ...string) ([]Status, error) {
 	}
 	statuses := make([]Status, len(uids))
 	for i, state := range states {
-		statuses[i] = newStatus(uids[i], state) //nolint:gosec // look returns one state for each key
+		statuses[i] = newStatus(l.tenant, uids[i], state) //nolint:gosec // look returns one state for each key
 	}
 	return statuses, nil
 }

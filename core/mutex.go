@@ -291,7 +291,7 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q 
 		if !state.Locked || state.User == m.user.ID.recorded() {
 			return nil, m.locker.failed(ctx, start, event, errors.New("the reply denies the caller's own hold"))
 		}
-		other := newStatus(m.uid, state)
+		other := newStatus(m.locker.tenant, m.uid, state)
 		if reply.Outcome == record.Locked {
 			return denied(other.User.ID, &ResourceLocked{other})
 		}

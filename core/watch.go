@@ -50,7 +50,7 @@ func (l *Locker) statuses(uids []string, seen []hub.Seen) []Status {
 	}
 	statuses := make([]Status, len(uids))
 	for i, s := range seen {
-		statuses[i] = newStatus(uids[i], s.State).After(time.Since(s.At))
+		statuses[i] = newStatus(l.tenant, uids[i], s.State).After(time.Since(s.At))
 	}
 	return statuses
 }

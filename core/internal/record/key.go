@@ -28,4 +28,27 @@ func Resource(prefix, key string) (tenant, uid string) {
 	return percentDecoded.Replace(tenant), percentDecoded.Replace(uid)
 }
 
+// IsResource reports whether a key is a resource's: what Key makes of what Resource returns. A user's index is none, and
+// none is what others keep under the prefix.
+func IsResource(prefix, key string) bool {
+	tenant, uid := Resource(prefix, key)
+	namespace := prefix
+	if tenant != "" {
+		namespace = TenantPrefix(prefix, tenant)
+	}
+	return Key(namespace, uid) == key
+}
+
+// Pattern returns a pattern of SCAN that the keys match whose uids begin with uidPrefix: those under a namespace, which is
+// the prefix or a tenant's, or those under the prefix in any namespace. Other keys may match it too.
+func Pattern(namespace, uidPrefix string, anyTenant bool) string {
+	pattern := globEscaped.Replace(namespace)
+	if anyTenant {
+		pattern += "*"
+	}
+	return pattern + "{" + globEscaped.Replace(percentEncoded.Replace(uidPrefix)) + "*}"
+}
+
+var globEscaped = strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`)
+
 var percentDecoded = strings.NewReplacer("%25", "%", "%7B", "{", "%7D", "}", "%2F", "/")

@@ -46,6 +46,55 @@ func TestKeyOfATenantNamesBoth(t *testing.T) {
 	}
 }
 
+func TestOnlyWhatKeyMakesIsAResource(t *testing.T) {
+	t.Parallel()
+	for key, want := range map[string]bool{
+		"editlock:{draft-7}":       true,
+		"editlock:{%7B}":           true,
+		"editlock:acme/{draft-7}":  true,
+		"editlock:a%2Fb/{c}":       true,
+		"editlock:users:/{a}":      true, // of the tenant "users:"
+		"editlock:users:{1}":       false,
+		"editlock:acme/users:{1}":  false,
+		"editlock:{0}-probe":       false,
+		"editlock:a/b/{c}":         false,
+		"editlock:/{c}":            false,
+		"editlock:a:{c}":           false,
+		"editlock:{a}{b}":          false,
+		"editlock:{a/b}":           false,
+		"editlock:{a":              false,
+		"editlock:a":               false,
+		"other:{a}":                false,
+		"{a}":                      false,
+		"editlock:{%7b}":           false,
+		"editlock:editlock:/{a}":   true,
+		"editlock:editlock:{a}":    false,
+		"editlock:acme%7B/{a%7Db}": true,
+	} {
+		if got := IsResource("editlock:", key); got != want {
+			t.Errorf("%q is a resource's: %v", key, got)
+		}
+	}
+}
+
+func TestPatternEscapesWhatHasAMeaningInIt(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		namespace, uidPrefix string
+		anyTenant            bool
+		want                 string
+	}{
+		{"editlock:", "", false, `editlock:{*}`},
+		{"editlock:", "draft-", false, `editlock:{draft-*}`},
+		{"editlock:", "draft-", true, `editlock:*{draft-*}`},
+		{TenantPrefix("editlock:", "a*/"), `a?[b]{\`, false, `editlock:a\*%2F/{a\?\[b]%7B\\*}`},
+	} {
+		if got := Pattern(test.namespace, test.uidPrefix, test.anyTenant); got != test.want {
+			t.Errorf("%q, want %q", got, test.want)
+		}
+	}
+}
+
 // FuzzKey shows that two uids never share a key, since each comes back from its own, and that a uid cannot break
 // the hash tag. A tag is, by the specification of Redis Cluster, what lies between the first '{' and the first '}'
 // after it, if that is not empty.

@@ -74,11 +74,7 @@ func (w *Wire) roundTrip(ctx context.Context, deadline time.Time, calls []*Call)
 func (w *Wire) run(ctx context.Context, deadline time.Time, t *trip) (err error) {
 	ctx, cancel := w.deadlines.context(ctx, deadline, &t.deadline)
 	defer cancel()
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("the client panicked: %v", p)
-		}
-	}()
+	defer catch(&err)
 	if len(t.commands) == 1 {
 		err = w.client.Process(ctx, t.commands[0])
 	} else {
@@ -97,8 +93,14 @@ func (w *Wire) run(ctx context.Context, deadline time.Time, t *trip) (err error)
 	return ctx.Err()
 }
 
-// runDetached is run for a client that may go on after the deadline: it returns by then, and when ctx ends.
+// runDetached is run for a client that may go on after the deadline.
 func (w *Wire) runDetached(ctx context.Context, deadline time.Time, t *trip) error {
+	return w.detach(ctx, deadline, func(ctx context.Context) error { return w.run(ctx, deadline, t) })
+}
+
+// detach lets work, which may go on after the deadline, run in a goroutine of its own: it returns by then, and when ctx
+// ends. What it writes may be read if there is no error.
+func (w *Wire) detach(ctx context.Context, deadline time.Time, work func(ctx context.Context) error) error {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
 	select {
@@ -111,12 +113,25 @@ func (w *Wire) runDetached(ctx context.Context, deadline time.Time, t *trip) err
 	go func() {
 		defer w.gate.leave()
 		defer func() { <-w.detached }()
-		done <- w.run(ctx, deadline, t)
+		done <- safely(ctx, work)
 	}()
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
 		return ctx.Err()
+	}
+}
+
+// safely does work in which hooks of the client may panic.
+func safely(ctx context.Context, work func(ctx context.Context) error) (err error) {
+	defer catch(&err)
+	return work(ctx)
+}
+
+// catch, which is deferred, makes an error of a panic.
+func catch(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("the client panicked: %v", p)
 	}
 }
