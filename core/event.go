@@ -27,7 +27,7 @@ const (
 // meets in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
 	Kind    EventKind
-	Op      string // acquire, break, check, index, list, log out, release, status, takeover or watch
+	Op      string // acquire, break, check, index, list, log out, ready, release, status, takeover or watch
 	Tenant  string // empty without Locker.WithTenant
 	UID     string
 	User    UserID // who acted; for Expired, whose hold it was
