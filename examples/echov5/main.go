@@ -31,6 +31,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock.Register(e) // POST, DELETE, GET ... /api/lock/:uid/
 	lock.ServeBrowser(e, "/editlock.js")
 	lock.ServeOpenAPI(e, "/openapi.json")
+	e.GET("/healthz", func(c *echo.Context) error { return write(c, app.Health(c.Request().Context())) })
 
 	e.GET("/api/drafts/:uid", func(c *echo.Context) error {
 		uid, _ := echomw.UID(c, "uid") // "" with an error, which is no uid

@@ -43,6 +43,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
 	lock.ServeBrowser(router, "/editlock.js")
 	lock.ServeOpenAPI(router, "/openapi.json")
+	router.Get("/healthz", func(c *fiber.Ctx) error { return write(c, app.Health(c.UserContext())) })
 
 	router.Get("/api/drafts/:uid", func(c *fiber.Ctx) error {
 		uid, err := url.PathUnescape(c.Params("uid")) // fiber leaves it as it came

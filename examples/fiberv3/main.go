@@ -41,6 +41,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
 	lock.ServeBrowser(router, "/editlock.js")
 	lock.ServeOpenAPI(router, "/openapi.json")
+	router.Get("/healthz", func(c fiber.Ctx) error { return write(c, app.Health(c.Context())) })
 
 	router.Get("/api/drafts/:uid", func(c fiber.Ctx) error {
 		uid, _ := fibermw.UID(c, "uid") // empty on an error, which is no uid

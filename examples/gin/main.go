@@ -31,6 +31,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock.Register(router) // POST, DELETE, GET ... /api/lock/:uid/
 	lock.ServeBrowser(router, "/editlock.js")
 	lock.ServeOpenAPI(router, "/openapi.json")
+	router.GET("/healthz", func(c *gin.Context) { write(c, app.Health(c.Request.Context())) })
 
 	router.GET("/api/drafts/:uid", func(c *gin.Context) {
 		write(c, app.Drafts.Get(c.Request.Context(), c.Param("uid")))

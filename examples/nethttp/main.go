@@ -28,6 +28,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock.Register(mux) // POST, DELETE, GET ... /api/lock/{uid}/
 	lock.ServeBrowser(mux, "/editlock.js")
 	lock.ServeOpenAPI(mux, "/openapi.json")
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { write(w, r, app.Health(r.Context())) })
 
 	mux.HandleFunc("GET /api/drafts/{uid}", func(w http.ResponseWriter, r *http.Request) {
 		write(w, r, app.Drafts.Get(r.Context(), r.PathValue("uid")))

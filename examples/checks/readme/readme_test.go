@@ -41,7 +41,7 @@ const (
 // packages are those that the blocks without imports use.
 var packages = map[string]string{
 	"context": "context", "sql": "database/sql", "errors": "errors", "fmt": "fmt", "slog": "log/slog", "http": "net/http",
-	"httptest": "net/http/httptest", "testing": "testing", "time": "time",
+	"httptest": "net/http/httptest", "io": "io", "testing": "testing", "time": "time",
 	"core": "github.com/editlock/editlock/core", "embedded": "github.com/editlock/editlock/core/embedded",
 	"rest": "github.com/editlock/editlock/core/rest", "nethttpmw": "github.com/editlock/editlock/nethttpmw",
 	"echomw": "github.com/editlock/editlock/echomw/v5", "echo": "github.com/labstack/echo/v5",

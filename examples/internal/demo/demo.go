@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,6 +32,15 @@ type App struct {
 	// TTL of the locks, from LOCK_TTL.
 	TTL    time.Duration
 	Drafts *Drafts
+}
+
+// Health answers GET /healthz. Why the locker is not ready is an event, and so in the log.
+func (a *App) Health(ctx context.Context) Answer {
+	status, health := http.StatusOK, "ok"
+	if a.Locker.Ready(ctx) != nil {
+		status, health = http.StatusServiceUnavailable, "unavailable"
+	}
+	return answerJSON(status, map[string]string{"status": health})
 }
 
 // Server is the example's server; *http.Server is one.
@@ -62,7 +72,8 @@ func (quiet) Printf(ctx context.Context, format string, args ...any) {
 
 func oneLine(err error) string { return strings.Join(strings.Split(err.Error(), "\n"), "; ") }
 
-// Run reads the environment, serves until ctx ends, and shuts down. Once connections are accepted, it
+// Run reads the environment, serves until ctx ends, and shuts down: first the waits and the readiness, then the server,
+// the locker and the Redis client. Once connections are accepted, it
 // says where and on which Redis, in one line to out.
 func Run(ctx context.Context, out io.Writer, build func(*App) (Server, error)) error {
 	config, err := readConfig(os.Getenv)

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -59,6 +60,34 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := net.Dial("tcp", strings.TrimPrefix(address, "http://")); err == nil {
 		t.Error("still accepts")
+	}
+}
+
+// A load balancer that asks meanwhile takes the process out.
+func TestHealthWhileTheProcessEnds(t *testing.T) {
+	store, err := startEmbedded("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.close()
+	locker, err := core.New(store.client, core.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closing("locker", locker.Close)
+	app := App{Locker: locker}
+	for _, test := range []struct {
+		before func()
+		want   string
+	}{
+		{func() {}, `200 {"status":"ok"}`},
+		{locker.EndWaits, `503 {"status":"unavailable"}`},
+	} {
+		test.before()
+		answer := app.Health(t.Context())
+		if got := fmt.Sprintf("%d %s", answer.Status, answer.Body); got != test.want {
+			t.Errorf("got %s, want %s", got, test.want)
+		}
 	}
 }
 

@@ -188,6 +188,23 @@ func (all programs) pages(t *testing.T) {
 	})
 }
 
+func (all programs) health(t *testing.T) {
+	redistest.Require(t)
+	all.each(t, func(t *testing.T, p program) {
+		server := redistest.Start(t)
+		e := p.start(t, "REDIS_URL="+server.URL(0))
+		e.want(200, `{"status":"ok"}`, "GET", "/healthz", "", "")
+		server.Pause()
+		since := time.Now()
+		e.want(503, `{"status":"unavailable"}`, "GET", "/healthz", "", "")
+		if took := time.Since(since); took > 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		server.Resume()
+		e.want(200, `{"status":"ok"}`, "GET", "/healthz", "", "")
+	})
+}
+
 func (all programs) startErrors(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

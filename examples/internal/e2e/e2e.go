@@ -40,6 +40,7 @@ func Run(t *testing.T, examples ...Example) {
 		{"uids", all.uids},
 		{"caller", all.caller},
 		{"pages", all.pages},
+		{"health", all.health},
 		{"start errors", all.startErrors},
 		{"stop idle", all.stopIdle},
 		{"stop at once", all.stopAtOnce},
