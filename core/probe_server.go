@@ -61,7 +61,22 @@ func (p *probe) find(severity Severity, check, means, remedy string, causes ...e
 }
 
 func (p *probe) unavailable(err error) {
-	p.find(SeverityUnavailable, "answer", "it could not be asked: "+brief(err), "try again", err)
+	remedy := "try again"
+	for prefix, text := range passingRemedies {
+		if redis.HasErrorPrefix(err, prefix) {
+			remedy = text
+		}
+	}
+	p.find(SeverityUnavailable, "answer", "it could not be asked: "+brief(err), remedy, err)
+}
+
+// passingRemedies say what ends a refusal that ends by itself otherwise.
+var passingRemedies = map[string]string{
+	"NOREPLICAS":  "bring a replica back, or lower min-replicas-to-write; until then Redis refuses every lock",
+	"LOADING":     "wait until Redis has read its data",
+	"MASTERDOWN":  "this is a replica that has lost its master: lead the client to the new master",
+	"CLUSTERDOWN": "look at CLUSTER INFO and CLUSTER NODES: some slots have no master",
+	"BUSY":        "a script runs for too long: look at SLOWLOG, and end it by SCRIPT KILL",
 }
 
 // run asks everything. It stops where nothing more can be learnt.

@@ -597,7 +597,12 @@ func TestProbeSaysWhyAServerCouldNotBeAsked(t *testing.T) {
 // NOREPLICAS ends by itself.
 func TestProbeOfAMasterWithoutItsReplicasIsUnavailable(t *testing.T) {
 	t.Parallel()
-	expect(t, redistest.Start(t, healthy, "--min-replicas-to-write", "1").Client(t), "unavailable answer")
+	client := redistest.Start(t, healthy, "--min-replicas-to-write", "1").Client(t)
+	expect(t, client, "unavailable answer")
+	findings, _ := core.CheckServer(t.Context(), client, core.Options{})
+	if len(findings) == 0 || !strings.Contains(findings[0].Remedy, "bring a replica back") {
+		t.Errorf("the remedy: %+v", findings)
+	}
 }
 
 func TestCheckServerRefusesARing(t *testing.T) {
