@@ -598,9 +598,7 @@ func TestProbeSaysWhyAServerCouldNotBeAsked(t *testing.T) {
 func TestProbeOfAMasterWithoutItsReplicasIsUnavailable(t *testing.T) {
 	t.Parallel()
 	client := redistest.Start(t, healthy, "--min-replicas-to-write", "1").Client(t)
-	expect(t, client, "unavailable answer")
-	findings, _ := core.CheckServer(t.Context(), client, core.Options{})
-	if len(findings) == 0 || !strings.Contains(findings[0].Remedy, "bring a replica back") {
+	if findings := expect(t, client, "unavailable answer"); len(findings) == 0 || !strings.Contains(findings[0].Remedy, "bring a replica back") {
 		t.Errorf("the remedy: %+v", findings)
 	}
 }
