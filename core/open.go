@@ -69,6 +69,20 @@ func OpenURL(ctx context.Context, address string) (redis.UniversalClient, error)
 	return open(ctx, address, noDB)
 }
 
+// NewClient is Open without asking Redis anything: its client connects when it is first used. It is for a program that must
+// start, or look for what is wrong, while Redis is down or unfit. address and db are as in REDIS_URL and REDIS_DB_MUTEX; db
+// may be empty. Errors: ErrNotConfigured, ErrInvalid.
+func NewClient(address, db string) (redis.UniversalClient, error) {
+	number, err := parseDB(db)
+	if err != nil {
+		return nil, err
+	}
+	if address == "" {
+		return nil, ErrNotConfigured
+	}
+	return parseURL(address, number)
+}
+
 func open(ctx context.Context, address string, db int) (redis.UniversalClient, error) {
 	client, err := parseURL(address, db)
 	if err != nil {

@@ -178,3 +178,33 @@ func refuser(t *testing.T, refusal string) string {
 	})
 	return listener.Addr().String()
 }
+
+func TestNewClientAsksNothing(t *testing.T) {
+	t.Parallel()
+	for db, want := range map[string]int{"": 2, "5": 5, "0": 0} {
+		client, err := core.NewClient("redis://127.0.0.1:1/2", db) // nobody listens there
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := client.(*redis.Client).Options()
+		if options.DB != want || !options.ContextTimeoutEnabled || options.ReadTimeout > time.Second {
+			t.Errorf("%q: %+v", db, options)
+		}
+		if err := client.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, test := range []struct {
+		address, db string
+		want        error
+	}{
+		{"", "", core.ErrNotConfigured},
+		{"http://127.0.0.1:1", "", core.ErrInvalid},
+		{"redis://127.0.0.1:1", "x", core.ErrInvalid},
+		{"redis://127.0.0.1:1", "-1", core.ErrInvalid},
+	} {
+		if client, err := core.NewClient(test.address, test.db); client != nil || !errors.Is(err, test.want) {
+			t.Errorf("%+v: %v, %v", test, client, err)
+		}
+	}
+}

@@ -101,42 +101,11 @@ func (id *UserID) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// bigMark begins, in the record, an integer that has more digits than Redis's cjson prints. A string that begins
-// with it has it twice there.
-const bigMark = "#"
-
 // recorded is the id as the record has it.
-func (id UserID) recorded() record.User {
-	const digits = 14
-	switch {
-	case id.IsInteger() && len(strings.TrimPrefix(id.text, "-")) > digits:
-		return record.User(`"` + bigMark + id.text + `"`)
-	case strings.HasPrefix(id.text, `"`+bigMark):
-		return record.User(`"` + bigMark + id.text[1:])
-	default:
-		return record.User(id.text)
-	}
-}
+func (id UserID) recorded() record.User { return record.UserOf(id.text) }
 
 // userIDOf is the id that the record has.
-func userIDOf(recorded record.User) UserID {
-	text, marked := strings.CutPrefix(string(recorded), `"`+bigMark)
-	big := UserID{strings.TrimSuffix(text, `"`)}
-	switch {
-	case marked && strings.HasPrefix(text, bigMark):
-		return UserID{`"` + text}
-	case marked && big.recorded() == recorded && isInteger(big.text):
-		return big
-	default: // also what begins with the mark and was written by nobody of ours
-		return UserID{string(recorded)}
-	}
-}
-
-// isInteger reports whether the text is an integer as ID writes it.
-func isInteger(text string) bool {
-	n, err := strconv.ParseInt(text, 10, 64)
-	return err == nil && strconv.FormatInt(n, 10) == text
-}
+func userIDOf(recorded record.User) UserID { return UserID{recorded.ID()} }
 
 // User is who wants a lock or holds it. The zero User is nobody.
 type User struct {

@@ -69,10 +69,6 @@ type BrokenHold struct {
 	Name  string
 }
 
-// User is a user's id as the scripts take it: an integer in decimal, or a string between double quotes. The
-// empty User is nobody.
-type User string
-
 // State is what is true of a resource at a moment of Redis's clock.
 type State struct {
 	Locked             bool
