@@ -205,7 +205,7 @@ func (c *caller) prepare(t *testing.T) {
 	c.tabs++
 	c.session = fmt.Sprint("tab-", c.tabs)
 	c.asked = map[string]*atomic.Bool{"break": {}, "log-out": {}}
-	for _, uid := range []string{"free", "free-too", "awaited", "mine", "mine-too", "tabbed", "his", "his-too", "his-third", "his-broken", "left"} {
+	for _, uid := range []string{"free", "free-too", "awaited", "job", "mine", "mine-too", "tabbed", "his", "his-too", "his-third", "his-broken", "left"} {
 		owner, other := ann, bob
 		if strings.HasPrefix(uid, "his") {
 			owner, other = bob, ann
@@ -216,7 +216,7 @@ func (c *caller) prepare(t *testing.T) {
 		release(t, c.setup.Mutex(c.uid(uid), time.Minute, other))
 		mutex := c.setup.Mutex(c.uid(uid), time.Minute, owner)
 		switch uid {
-		case "free", "free-too", "awaited":
+		case "free", "free-too", "awaited", "job":
 			release(t, mutex)
 			continue
 		case "tabbed":
@@ -342,6 +342,9 @@ func (c *caller) allOperations(t *testing.T) []operation {
 			}
 			return errors.New("nothing was said")
 		})},
+		{"hold", 200, engine(func(ctx context.Context) error {
+			return c.locker.Mutex(c.uid("job"), time.Minute, ann).Hold(ctx, func(context.Context, *core.Lock) error { return nil })
+		})},
 		{"acquire by waiting", 200, engine(func(ctx context.Context) error {
 			_, err := c.locker.Mutex(c.uid("awaited"), time.Minute, ann).AcquireWait(ctx)
 			return err
@@ -383,7 +386,7 @@ func allWork(but ...string) map[string]int {
 	works := map[string]int{
 		"acquire": 200, "renew": 200, "acquire another's": 423, "guard": 200, "guard that acquires": 200, "guard of several": 200,
 		"guard of another's": 423, "release": 204, "release of a session": 204, "takeover": 200, "takeover by script": 200, "break": 200, "log-out": 200,
-		"status": 200, "status of many": 200, "wait": 200, "watch": 200, "acquire by waiting": 200,
+		"status": 200, "status of many": 200, "wait": 200, "watch": 200, "hold": 200, "acquire by waiting": 200,
 	}
 	for _, name := range but {
 		delete(works, name)
