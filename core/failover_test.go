@@ -135,16 +135,22 @@ func (tr *traffic) goesOn(t *testing.T, since time.Time) {
 	}
 }
 
-// recovered is how long after the event the last document was acquired for good, and how many calls failed.
+// recovered is how long after the event the last document was acquired for good, and how many calls failed. Where none
+// failed, but calls waited, that is when the longest pause between two acquires of the document was over.
 func (tr *traffic) recovered(event time.Time) (took time.Duration, failures int) {
 	for _, d := range tr.documents {
 		d.mu.Lock()
+		before, longest, resumed := event, time.Duration(0), time.Duration(0)
 		for _, s := range d.successes {
-			if s.at.After(event) && s.at.After(d.lastFailure) {
-				took = max(took, s.at.Sub(event))
-				break
+			if !s.at.After(event) || s.at.Before(d.lastFailure) {
+				continue
 			}
+			if pause := s.at.Sub(before); pause > longest {
+				longest, resumed = pause, s.at.Sub(event)
+			}
+			before = s.at
 		}
+		took = max(took, resumed)
 		failures += d.failures
 		d.failures = 0
 		d.mu.Unlock()
