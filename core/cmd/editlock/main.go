@@ -12,7 +12,7 @@
 //
 // Each explains itself with --help. Flags may stand before or after the uid; after "--" nothing is a flag.
 //
-// It finds Redis as the application does, by REDIS_URL and REDIS_DB_MUTEX, or by -url and -db. A password belongs into
+// It finds Redis as the application does, by REDIS_URL and REDIS_DB_MUTEX, or by -url and -db. A password belongs in
 // the environment, since others can see a command's arguments. It has the rights of that Redis user, asks for no policy
 // of the application's, and needs +scan for list besides what the engine needs. An application with another
 // core.Options.Prefix is named by -key-prefix.
@@ -23,6 +23,10 @@
 //	1  doctor: the engine works, and something weakens it; break: nothing was broken; show: the record is malformed
 //	2  Redis could not be reached, refused, or cannot keep locks; list: some locks may be missing
 //	3  the command was not called as it must be
+//
+// A script that asks for it installs the command, since go run makes 1 of any status but 0:
+//
+//	go install github.com/editlock/editlock/core/cmd/editlock
 package main
 
 import (
