@@ -9,12 +9,12 @@ import (
 
 // Call is one call of a Locker or of a Mutex, for Options.OnCall: for traces, and for how long calls take. A wait (Watch,
 // AcquireWait) is no call, but each of its looks is one, and so is its acquire. A Hold is its acquire, its renewals and its
-// release.
+// release. A List is a call for each page.
 type Call struct {
-	Op     string // acquire (also of Resume), break, check, check all, locks of, release, release user, status, takeover or watch
+	Op     string // acquire (also of Resume), break, check, check all, list, locks of, release, release user, status, takeover or watch
 	Tenant string // empty without Locker.WithTenant, and where a wait looks at several resources
 	UID    string // of the resource; empty where the call is about several, or about a user's
-	UIDs   int    // how many resources the call names; 0 where it is about a user's
+	UIDs   int    // how many resources the call names; 0 where it is about a user's, or lists
 	// User is who acts, or whose locks are asked for or released; nobody where no user matters. Session is the user's. A
 	// "check all" has those of its first mutex.
 	User    UserID
@@ -24,6 +24,7 @@ type Call struct {
 // The calls that are not named like a script.
 const (
 	checkAll    = "check all"
+	listing     = "list"
 	locksOf     = "locks of"
 	releaseUser = "release user"
 	watch       = "watch"

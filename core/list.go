@@ -90,30 +90,41 @@ func (o ListOptions) validate() error {
 // listMaster yields the locks of one master. It reports whether the list goes on.
 func (l *Locker) listMaster(ctx context.Context, master wire.Server, o ListOptions, yield func(Status, error) bool) bool {
 	for cursor, more := uint64(0), true; more; more = cursor != 0 {
-		keys, next, err := l.scan(ctx, master, cursor, o)
-		if err != nil {
-			return l.listFailed(ctx, err, yield)
+		page, next, err := l.listPage(ctx, master, cursor, o)
+		if err != nil { // another master may be well
+			return yield(Status{}, err) && ctx.Err() == nil && !errors.Is(err, ErrClosed)
+		}
+		for _, s := range page {
+			if !yield(s, nil) {
+				return false
+			}
 		}
 		cursor = next
-		for page := range slices.Chunk(keys, o.PageSize) { // some servers return more keys than they were asked for
-			states, err := l.look(ctx, page)
-			if err != nil {
-				return l.listFailed(ctx, err, yield)
-			}
-			for i, state := range states {
-				tenant, uid := record.Resource(l.prefix, page[i])
-				if (state.Locked || state.Malformed) && !yield(newStatus(tenant, uid, state), nil) {
-					return false
-				}
-			}
-		}
 	}
 	return true
 }
 
-// listFailed yields an error. It reports whether another master can be asked.
-func (l *Locker) listFailed(ctx context.Context, err error, yield func(Status, error) bool) bool {
-	return yield(Status{}, err) && ctx.Err() == nil && !errors.Is(err, ErrClosed)
+// listPage returns the locks of a page, and the cursor of the next page.
+func (l *Locker) listPage(ctx context.Context, master wire.Server, cursor uint64, o ListOptions) (page []Status, next uint64, err error) {
+	ctx, c := l.begin(ctx, Call{Op: listing, Tenant: l.listEvent(o).Tenant})
+	defer func() { c.end(ctx, nil, err) }()
+	keys, next, err := l.scan(ctx, master, cursor, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	for some := range slices.Chunk(keys, o.PageSize) { // some servers return more keys than they were asked for
+		states, err := l.look(ctx, some)
+		if err != nil {
+			return nil, 0, err
+		}
+		for i, state := range states {
+			if state.Locked || state.Malformed {
+				tenant, uid := record.Resource(l.prefix, some[i])
+				page = append(page, newStatus(tenant, uid, state))
+			}
+		}
+	}
+	return page, next, nil
 }
 
 // scan returns the keys of resources on a page, each once, and the cursor of the next page.
@@ -147,7 +158,7 @@ func (l *Locker) lists(key string, o ListOptions) bool {
 
 func (l *Locker) listEvent(o ListOptions) Event {
 	if o.AllTenants {
-		return Event{Op: "list"}
+		return Event{Op: listing}
 	}
-	return Event{Op: "list", Tenant: l.tenant}
+	return Event{Op: listing, Tenant: l.tenant}
 }

@@ -249,6 +249,55 @@ func TestListFindsAFewLocksAmongManyKeys(t *testing.T) {
 	}
 }
 
+// twice is a hook that lets SCAN return each key of a page twice, as Redis may.
+type twice struct{ countScans }
+
+func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if scan, ok := cmd.(interface {
+			Val() ([]string, uint64)
+			SetVal([]string, uint64)
+		}); ok {
+			keys, cursor := scan.Val()
+			scan.SetVal(append(keys, keys...), cursor)
+		}
+		return err
+	}
+}
+
+func TestListYieldsALockOnceAPage(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	f.client.AddHook(&twice{})
+	for _, uid := range []string{"a", "b", "c"} {
+		acquire(t, f.Mutex(uid, time.Minute, ann))
+	}
+	got, err := collect(f.List(t.Context(), core.ListOptions{PageSize: 2})) // fewer than Redis returns
+	if err != nil || len(got) != 3 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestListIsACallForEachPage(t *testing.T) {
+	t.Parallel()
+	f := onEmbedded(t)
+	var calls []core.Call
+	locker, err := core.New(f.client, core.Options{OnCall: func(ctx context.Context, call core.Call) (context.Context, func(*core.Lock, error)) {
+		calls = append(calls, call)
+		return ctx, nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = locker.Close() })
+	listed(t, locker.WithTenant("acme"))
+	listed(t, locker.WithTenant("acme"), core.ListOptions{AllTenants: true})
+	if want := []core.Call{{Op: "list", Tenant: "acme"}, {Op: "list"}}; !slices.Equal(calls, want) {
+		t.Errorf("%+v", calls)
+	}
+}
+
 func TestListEndsWhereRedisStops(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

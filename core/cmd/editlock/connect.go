@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
@@ -35,9 +36,9 @@ func (f *flags) client() (redis.UniversalClient, error) {
 
 func (f *flags) address() string { return cmp.Or(f.url, os.Getenv(core.EnvURL)) }
 
-// options are those of the application's, as far as they matter here. What happens is told once, and not as events too.
+// options are those of the application's, as far as they matter here. A failure is told once, and not in a log too.
 func (f *flags) options() core.Options {
-	return core.Options{Prefix: f.prefix, Timeout: callTimeout, OnEvent: func(context.Context, core.Event) {}}
+	return core.Options{Prefix: f.prefix, Timeout: callTimeout, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func (f *flags) connect() (*session, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"strings"
 	"syscall"
 	"testing"
@@ -162,6 +163,18 @@ func TestWrongUsageIsSaidWithoutAskingRedis(t *testing.T) {
 	t.Setenv(core.EnvURL, "")
 	for _, args := range [][]string{{"list"}, {"show", "a"}, {"watch", "a"}, {"break", "a"}, {"doctor"}} {
 		call(t, args...).expect(t, misused, "REDIS_URL is not set")
+	}
+}
+
+func TestFailureIsSaidOnceAndNotLoggedToo(t *testing.T) {
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+	for _, args := range [][]string{{"list"}, {"show", "a"}, {"break", "a"}, {"doctor"}} {
+		if r := call(t, append(args, "-url", "redis://127.0.0.1:1")...); r.status != failed || log.Len() > 0 {
+			t.Errorf("%q: %d, logged: %s", args, r.status, log.String())
+		}
 	}
 }
 
