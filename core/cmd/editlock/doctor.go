@@ -46,7 +46,7 @@ func doctor(ctx context.Context, c *console, args []string) int {
 	for i := range findings {
 		worst = max(worst, findings[i].Severity)
 		if findings[i].Severity == core.SeverityUnavailable {
-			findings[i].Means = explain(findings[i].Err)
+			findings[i].Means, _, _ = strings.Cut(explain(findings[i].Err), "; editlock doctor")
 		}
 	}
 	status := done
@@ -116,7 +116,7 @@ func verdict(place string, findings []core.Finding) string {
 	case count[core.SeverityUnfit] > 0:
 		text += " cannot keep locks like this."
 	case count[core.SeverityUnavailable] > 0 && len(silent) == 0:
-		return text + " could not be reached, so nothing is known of it."
+		return text + " could not be reached, or refuses to answer, so nothing is known of it."
 	case count[core.SeverityUnavailable] > 0:
 		text += " did not answer as a whole."
 	case warnings > 0:

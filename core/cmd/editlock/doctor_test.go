@@ -49,7 +49,7 @@ func TestDoctorFindsTheTrouble(t *testing.T) {
 			server := redistest.Start(t)
 			server.Pause()
 			return server.URL(0)
-		}, failed, []string{"could not be reached, so nothing is known of it.", "unavailable answer", "Redis does not answer in time"}},
+		}, failed, []string{"could not be reached, or refuses to answer, so nothing is known of it.", "unavailable answer", "Redis does not answer in time"}},
 		"a Redis that is gone": {func(t *testing.T) string { return "redis://:" + secret + "@127.0.0.1:1" }, failed,
 			[]string{"could not be reached", "nothing listens there"}},
 		"a wrong password": {func(t *testing.T) string {
