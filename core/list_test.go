@@ -249,10 +249,10 @@ func TestListFindsAFewLocksAmongManyKeys(t *testing.T) {
 	}
 }
 
-// twice is a hook that lets SCAN return each key of a page twice, as Redis may.
-type twice struct{ countScans }
+// sloppy is a hook that lets SCAN return each key of a page twice, as Redis may, and one that does not match.
+type sloppy struct{ countScans }
 
-func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (sloppy) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if scan, ok := cmd.(interface {
@@ -260,16 +260,17 @@ func (twice) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			SetVal([]string, uint64)
 		}); ok {
 			keys, cursor := scan.Val()
-			scan.SetVal(append(keys, keys...), cursor)
+			scan.SetVal(slices.Concat(keys, keys, []string{"editlock:acme/{d}"}), cursor)
 		}
 		return err
 	}
 }
 
-func TestListYieldsALockOnceAPage(t *testing.T) {
+func TestListYieldsItsOwnAndEachOnceAPage(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
-	f.client.AddHook(&twice{})
+	f.client.AddHook(&sloppy{})
+	acquire(t, f.WithTenant("acme").Mutex("d", time.Minute, ann))
 	for _, uid := range []string{"a", "b", "c"} {
 		acquire(t, f.Mutex(uid, time.Minute, ann))
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/redistest"
 )
 
@@ -69,5 +70,26 @@ func TestWatchGoesOnThroughAnOutage(t *testing.T) {
 	}, "watch", "-url", server.URL(0), "d")
 	if r.status != done {
 		t.Errorf("status %d, %s", r.status, r.err)
+	}
+}
+
+func TestRenewalIsNoChange(t *testing.T) {
+	t.Parallel()
+	held := core.Status{UID: "d", Locked: true, User: ann, Fence: 5, Sessions: 1, ExpiresIn: time.Minute}
+	renewed := held
+	renewed.HeldFor, renewed.ExpiresIn, renewed.Sessions = time.Minute, time.Second, 2
+	if differs(held, renewed) {
+		t.Error("a renewal is a change")
+	}
+	for name, change := range map[string]func(*core.Status){
+		"another user":  func(s *core.Status) { s.User = bob },
+		"another fence": func(s *core.Status) { s.Fence++ },
+		"free":          func(s *core.Status) { s.Locked = false },
+		"malformed":     func(s *core.Status) { s.Malformed = true },
+	} {
+		after := renewed
+		if change(&after); !differs(held, after) {
+			t.Errorf("%s is no change", name)
+		}
 	}
 }
