@@ -99,7 +99,7 @@ func (s *session) redisCLI() string {
 		case options.Network == "unix":
 			command += " -s " + quote(options.Addr)
 		case u.Query().Has("master_name"): // a Sentinel's address is not the master's
-			command += " -h MASTER"
+			command += sentinelMaster
 		default:
 			command += hostAndPort(options.Addr)
 		}
@@ -118,6 +118,9 @@ func (s *session) redisCLI() string {
 	}
 	return command
 }
+
+// sentinelMaster stands for the address of a master that Sentinels know.
+const sentinelMaster = " -h MASTER"
 
 func hostAndPort(address string) string {
 	host, port, err := net.SplitHostPort(address)

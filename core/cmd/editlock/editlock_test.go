@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,12 +67,13 @@ func (r result) check(t *testing.T, args []string) {
 	}
 }
 
-// expect checks the status and that the texts were printed, whatever the lines.
+// expect checks the status and that the texts were printed, whatever the lines. A "~" stands for a part of a word, such as
+// a duration.
 func (r result) expect(t *testing.T, status int, texts ...string) {
 	t.Helper()
 	all := strings.Join(strings.Fields(r.out+r.err), " ")
 	for _, text := range texts {
-		if !strings.Contains(all, text) {
+		if !regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(text), "~", `\S+`)).MatchString(all) {
 			t.Errorf("not printed: %q", text)
 		}
 	}

@@ -177,6 +177,9 @@ func (s *session) describeWrong(c *console, name, uid string, f found) {
 	c.out.printf("\n")
 	c.say("Somebody else than editlock wrote this key. Find out who, and let it use another name. Then this command removes the key:")
 	c.out.printf("\n  %s\n\n", s.removal(uid))
+	if strings.Contains(s.redisCLI(), sentinelMaster) {
+		c.say("MASTER is the host of the master: ask a Sentinel by SENTINEL get-master-addr-by-name. Add its port by -p.")
+	}
 	c.say("It is safe when no other program needs the value: while it is malformed nobody holds the lock. Then everybody may acquire it, " +
 		"also a page that thinks it holds it, and fences go on growing, since they come from Redis's clock.")
 }

@@ -19,12 +19,12 @@ func TestShowSaysWhatIsKept(t *testing.T) {
 	}
 	show(done, "Nobody holds d, and nothing is remembered of it.", "key editlock:{d}")
 
-	mutex := locker.Mutex("d", 59*time.Minute-time.Second, ann)
+	mutex := locker.Mutex("d", time.Minute, ann)
 	lock := acquire(t, mutex.WithSession("tab-1"))
 	acquire(t, mutex.WithSession("tab-2"))
 	acquire(t, mutex)
-	show(done, "d is held by Ann (user 1, a number) since 20", "fence "+itoa(int(lock.Fence)), "tab-1: ends at 20", "in 58m",
-		"requests without a session: ends at", "remembered until", "for 1d00h", "bytes)")
+	show(done, "d is held by Ann (user 1, a number) since 20", "fence "+itoa(int(lock.Fence)), "tab-1: ends at 20", "in ~s",
+		"requests without a session: ends at", "remembered until", "for ~d~h", "bytes)")
 
 	release := func(o ...core.ReleaseOptions) {
 		t.Helper()
@@ -33,7 +33,7 @@ func TestShowSaysWhatIsKept(t *testing.T) {
 		}
 	}
 	release()
-	show(done, "ended session tab-1 of user 1; remembered for ")
+	show(done, "ended session tab-1 of user 1; remembered for ~s")
 	for _, m := range []*core.Mutex{mutex, mutex.WithSession("tab-2")} {
 		if err := m.Release(t.Context(), core.ReleaseOptions{Linger: 10 * time.Second}); err != nil {
 			t.Fatal(err)
@@ -143,4 +143,41 @@ func TestShowAsksNoReplica(t *testing.T) {
 	master := redistest.Start(t)
 	replica := replicaOf(t, master)
 	call(t, "show", "-url", replica.URL(0), "d").expect(t, failed, "Redis refuses: READONLY", "editlock doctor says more")
+}
+
+// The command goes to the same Redis, and has no password in it.
+func TestRedisCLIGoesToTheSameRedis(t *testing.T) {
+	t.Parallel()
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:6379":                                     "redis-cli -h 127.0.0.1 -p 6379",
+		"redis://127.0.0.1:6379/5":                                   "redis-cli -h 127.0.0.1 -p 6379 -n 5",
+		"redis://[::1]:6380":                                         "redis-cli -h ::1 -p 6380",
+		"rediss://ops:" + secret + "@redis.example:6379":             "redis-cli -h redis.example -p 6379 --tls --user ops --askpass",
+		"redis://:" + secret + "@127.0.0.1:1?addr=127.0.0.1:2":       "redis-cli -c -h 127.0.0.1 -p 1 --askpass",
+		"redis://:" + secret + "@127.0.0.1:26379/2?master_name=main": "redis-cli -h MASTER -n 2 --askpass",
+		"unix:///run/redis.sock?db=3":                                "redis-cli -s /run/redis.sock -n 3",
+	} {
+		c := &console{out: &printer{w: t.Output()}, err: &printer{w: t.Output()}}
+		f := c.newFlags("show", "UID", "", "")
+		if _, _, ok := f.parse([]string{"-url", url, "d"}, 1); !ok {
+			t.Fatal(url)
+		}
+		s, err := f.connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.redisCLI(); got != want {
+			t.Errorf("%s: %s, want %s", url, got, want)
+		}
+		s.close()
+	}
+}
+
+func TestShowWhereSentinelsKnowTheMaster(t *testing.T) {
+	t.Parallel()
+	servers := redistest.StartSentinel(t)
+	set(t, servers.Master(), "d", "hello")
+	call(t, "show", "-url", servers.URL(0), "d").expect(t, warned, "redis-cli -h MASTER DEL 'editlock:{d}'", "SENTINEL get-master-addr-by-name")
+	call(t, "list", "-url", servers.URL(0)).expect(t, done, "d ! malformed")
+	call(t, "doctor", "-url", servers.URL(0)).expect(t, warned, "works, with")
 }
