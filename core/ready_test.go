@@ -70,7 +70,7 @@ func TestReadyRefusesAReplica(t *testing.T) {
 	client := server.Client(t)
 	awaitInfo(t, client, "master_link_status:up")
 	notReady(t, quietly(t, client), core.ErrUnavailable)
-	if err := client.SlaveOf(t.Context(), "no", "one").Err(); err != nil {
+	if err := client.Do(t.Context(), "replicaof", "no", "one").Err(); err != nil {
 		t.Fatal(err)
 	}
 	ready(t, quietly(t, client))

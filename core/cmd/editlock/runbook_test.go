@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,7 +143,7 @@ func TestEachTroubleOfTheRunbookIsFoundByItsCommand(t *testing.T) {
 			t.Parallel()
 			url, printed := play(t), ""
 			for _, command := range row.commands {
-				args := append(command, "-url", url)
+				args := slices.Concat(command, []string{"-url", url})
 				if command[0] == "break" {
 					args = append(args, "-yes")
 				}

@@ -49,12 +49,6 @@ const keyWord = "users:"
 // Key names a user's index, such as "editlock:users:{1}". prefix is that of the tenant's records.
 func Key(prefix string, user record.User) string { return record.Key(prefix+keyWord, string(user)) }
 
-// IsKey reports whether a key under prefix is that of an index.
-func IsKey(prefix, key string) bool {
-	before, _, _ := strings.Cut(strings.TrimPrefix(key, prefix), "{")
-	return strings.HasSuffix(before, keyWord)
-}
-
 // Entry is a member of an index, as a list showed it.
 type Entry struct {
 	UID string

@@ -27,16 +27,8 @@ func TestAnIndexHasAKeyThatNoRecordHas(t *testing.T) {
 		{record.TenantPrefix(prefix, "acme"), "1", "editlock:acme/users:{1}"},
 	} {
 		got := Key(test.prefix, test.user)
-		if got != test.want || !IsKey(prefix, got) {
-			t.Errorf("key %q, want %q; known as one: %v", got, test.want, IsKey(prefix, got))
-		}
-	}
-	for _, key := range []string{
-		record.Key(prefix, "users:"), record.Key(prefix, "users:{1}"), record.Key(record.TenantPrefix(prefix, "users:"), "1"),
-		record.Key(record.TenantPrefix(prefix, "a/users:"), "1"),
-	} {
-		if IsKey(prefix, key) {
-			t.Errorf("%q counts as an index", key)
+		if got != test.want || record.IsResource(prefix, got) {
+			t.Errorf("key %q, want %q; a resource's: %v", got, test.want, record.IsResource(prefix, got))
 		}
 	}
 }
