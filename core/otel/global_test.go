@@ -14,12 +14,7 @@ import (
 	"github.com/editlock/editlock/core/otel"
 )
 
-// The application may set its providers after New.
 func TestWithoutProvidersTheGlobalOnesAreUsed(t *testing.T) {
-	telemetry, err := otel.New(otel.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	reader, spans := sdkmetric.NewManualReader(), tracetest.NewSpanRecorder()
 	meters, tracers := global.GetMeterProvider(), global.GetTracerProvider()
 	t.Cleanup(func() {
@@ -28,6 +23,10 @@ func TestWithoutProvidersTheGlobalOnesAreUsed(t *testing.T) {
 	})
 	global.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
 	global.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	telemetry, err := otel.New(otel.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, end := telemetry.OnCall(t.Context(), core.Call{Op: "status", UIDs: 1})
 	end(nil, nil)
 	var all metricdata.ResourceMetrics
