@@ -62,8 +62,14 @@ func TestStatsCountResourcesWhoseChangesAreHeardLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	locker := quietly(t, server.Client(t, func(o *redis.Options) { o.Username, o.Password = "deaf", "p" }))
-	watch(t, locker, "a", "b").state()
-	statsBecome(t, locker, core.Stats{Waiters: 1, Resources: 2, Unheard: 2})
+	for _, err := range locker.Watch(t.Context(), "a", "b") {
+		if err != nil {
+			t.Error(err)
+		}
+		statsBecome(t, locker, core.Stats{Waiters: 1, Resources: 2, Unheard: 2})
+		break
+	}
+	statsBecome(t, locker, core.Stats{})
 }
 
 func TestStatsCountCallsUnderWay(t *testing.T) {
