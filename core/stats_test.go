@@ -67,9 +67,16 @@ func TestStatsCountResourcesWhoseChangesAreHeardLate(t *testing.T) {
 			t.Error(err)
 		}
 		statsBecome(t, locker, core.Stats{Waiters: 1, Resources: 2, Unheard: 2})
+		for begun := time.Now(); time.Since(begun) < 300*time.Millisecond; time.Sleep(time.Millisecond) {
+			if n := locker.Stats().Subscriptions; n != 0 { // it tries again and again
+				t.Fatalf("%d subscriptions", n)
+			}
+		}
 		break
 	}
-	statsBecome(t, locker, core.Stats{})
+	if s := locker.Stats(); s.Waiters != 0 || s.Resources != 0 || s.Unheard != 0 {
+		t.Errorf("after the wait they are %+v", s)
+	}
 }
 
 func TestStatsCountCallsUnderWay(t *testing.T) {
