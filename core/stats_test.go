@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -67,15 +68,39 @@ func TestStatsCountResourcesWhoseChangesAreHeardLate(t *testing.T) {
 			t.Error(err)
 		}
 		statsBecome(t, locker, core.Stats{Waiters: 1, Resources: 2, Unheard: 2})
-		for begun := time.Now(); time.Since(begun) < 300*time.Millisecond; time.Sleep(time.Millisecond) {
-			if n := locker.Stats().Subscriptions; n != 0 { // it tries again and again
-				t.Fatalf("%d subscriptions", n)
-			}
-		}
 		break
 	}
 	if s := locker.Stats(); s.Waiters != 0 || s.Resources != 0 || s.Unheard != 0 {
 		t.Errorf("after the wait they are %+v", s)
+	}
+}
+
+func TestStatsCountASubscriptionOnceItStands(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	locker := newLocker(t, server.Client(t), core.Options{Timeout: patience})
+	server.Pause()
+	var waits sync.WaitGroup
+	waits.Go(func() {
+		for range locker.Watch(t.Context(), "d") {
+			break
+		}
+	})
+	var s core.Stats
+	within(t, patience, "the wait", func() error {
+		if s = locker.Stats(); s.Waiters == 0 {
+			return errors.New("it has not begun")
+		}
+		return nil
+	})
+	if s.Subscriptions != 0 || s.Unheard != 1 {
+		t.Errorf("while it connects they are %+v", s)
+	}
+	server.Resume()
+	waits.Wait()
+	statsBecome(t, locker, core.Stats{Subscriptions: 1})
+	if err := locker.Close(); err != nil {
+		t.Error(err)
 	}
 }
 
