@@ -115,12 +115,13 @@ func TestTheCallsOfAWaitAreItsLooksAndItsAcquire(t *testing.T) {
 	if _, err := locker.WithTenant("acme").Mutex("d", time.Minute, ann).AcquireWait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	calls, ends := book.take() // the hub may have looked once more
+	calls, ends := book.take()
 	look := core.Call{Op: "watch", Tenant: "acme", UID: "d", UIDs: 1}
+	calls = slices.Compact(calls) // the hub may have looked once more
 	if len(calls) < 2 || calls[0] != look || calls[1] != (core.Call{Op: "acquire", Tenant: "acme", UID: "d", UIDs: 1, User: ann.ID}) {
 		t.Errorf("the calls are %+v", calls)
 	}
-	if len(ends) < 2 || ends[0] != " <nil>" || ends[1] != "d <nil>" {
+	if !slices.Contains(ends, " <nil>") || !slices.Contains(ends, "d <nil>") {
 		t.Errorf("the ends are %q", ends)
 	}
 	s := watch(t, locker, "e", "f")

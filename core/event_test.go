@@ -126,6 +126,8 @@ func TestWithoutALoggerFailuresGoToTheDefaultOneOfThatMoment(t *testing.T) {
 // panickingHandler is a slog.Handler that panics.
 type panickingHandler struct{ slog.Handler }
 
+func (panickingHandler) Enabled(context.Context, slog.Level) bool { return true }
+
 func (panickingHandler) Handle(context.Context, slog.Record) error { panic("handler") }
 
 func TestPanicOfTheLoggerHarmsNoCall(t *testing.T) {

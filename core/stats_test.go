@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -62,8 +63,45 @@ func TestStatsCountResourcesWhoseChangesAreHeardLate(t *testing.T) {
 		t.Fatal(err)
 	}
 	locker := quietly(t, server.Client(t, func(o *redis.Options) { o.Username, o.Password = "deaf", "p" }))
-	watch(t, locker, "a", "b").state()
-	statsBecome(t, locker, core.Stats{Waiters: 1, Resources: 2, Unheard: 2})
+	for _, err := range locker.Watch(t.Context(), "a", "b") {
+		if err != nil {
+			t.Error(err)
+		}
+		statsBecome(t, locker, core.Stats{Waiters: 1, Resources: 2, Unheard: 2})
+		break
+	}
+	if s := locker.Stats(); s.Waiters != 0 || s.Resources != 0 || s.Unheard != 0 {
+		t.Errorf("after the wait they are %+v", s)
+	}
+}
+
+func TestStatsCountASubscriptionOnceItStands(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	locker := newLocker(t, server.Client(t), core.Options{Timeout: patience})
+	server.Pause()
+	var waits sync.WaitGroup
+	waits.Go(func() {
+		for range locker.Watch(t.Context(), "d") {
+			break
+		}
+	})
+	var s core.Stats
+	within(t, patience, "the wait", func() error {
+		if s = locker.Stats(); s.Waiters == 0 {
+			return errors.New("it has not begun")
+		}
+		return nil
+	})
+	if s.Subscriptions != 0 || s.Unheard != 1 {
+		t.Errorf("while it connects they are %+v", s)
+	}
+	server.Resume()
+	waits.Wait()
+	statsBecome(t, locker, core.Stats{Subscriptions: 1})
+	if err := locker.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestStatsCountCallsUnderWay(t *testing.T) {

@@ -624,6 +624,39 @@ func TestWithoutSetUp(t *testing.T) {
 	}
 }
 
+// What happened to locks is in the metrics, for Prometheus.
+func TestMetrics(t *testing.T) {
+	t.Parallel()
+	for _, name := range applications {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, name)
+			ann, ben := p.logIn("ann"), p.logIn("ben")
+			ann.lock("menu")
+			ben.want(423, "POST", "/api/lock/menu/", "")
+			metrics := p.visit("prometheus").want(200, "GET", "/metrics", "")
+			if kind := metrics.Header.Get("Content-Type"); !strings.HasPrefix(kind, "text/plain; version=") {
+				t.Errorf("the metrics are %s", kind)
+			}
+			for _, line := range []string{
+				`editlock_call_duration_seconds_count{editlock_operation="acquire",editlock_outcome="acquired"} 1`,
+				`editlock_call_duration_seconds_count{editlock_operation="acquire",editlock_outcome="locked"} 1`,
+				`editlock_events_total{editlock_event="denied"} 1`,
+				`editlock_locks_held 1`,
+				`editlock_waiters 0`,
+			} {
+				metrics.has("\n" + line + "\n")
+			}
+			for _, private := range []string{"menu", "ann", "ben"} {
+				if strings.Contains(metrics.body, private) {
+					t.Errorf("the metrics name %s", private)
+				}
+			}
+			p.stop()
+		})
+	}
+}
+
 // A request that waits for a change of hands does not hold up the end, and is answered.
 func TestEndWhileARequestWaits(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,7 @@ func newServer(app *office.App) (office.Server, error) {
 	e.Use(middleware.Recover(), middleware.BodyLimit(office.MaxBody),
 		middleware.SecureWithConfig(middleware.SecureConfig{ContentSecurityPolicy: office.ContentSecurityPolicy}))
 	e.StaticFS("/assets", office.Assets())
+	e.GET("/metrics", echo.WrapHandler(app.Metrics))
 	lock.ServeBrowser(e, "/editlock.js")
 	loggedIn := echojwt.WithConfig(echojwt.Config{
 		SigningKey: s.key, TokenLookup: "cookie:token", SuccessHandler: s.loadAccount,

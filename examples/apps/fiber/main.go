@@ -56,6 +56,7 @@ func newServer(app *office.App) (office.Server, error) {
 	})
 	f.Use(recover.New(), helmet.New(helmet.Config{ContentSecurityPolicy: office.ContentSecurityPolicy}))
 	f.Use("/assets", static.New("", static.Config{FS: office.Assets()}))
+	f.Get("/metrics", app.Metrics)
 	lock.ServeBrowser(f, "/editlock.js")
 	// The lock routes refuse other sites by themselves. They only read the session: the middleware writes it at the end of
 	// each request, and one that has waited while its user logged out would bring the session back.

@@ -43,6 +43,7 @@ func newServer(app *office.App) (office.Server, error) {
 	router.SetHTMLTemplate(office.Pages)
 	router.Use(gin.Recovery(), answerErrors)
 	router.StaticFS("/assets", http.FS(office.Assets()))
+	router.GET("/metrics", gin.WrapH(app.Metrics))
 	lock.ServeBrowser(router, "/editlock.js")
 
 	router.Use(sessions.Sessions("session", sessionStore()), handle(s.loadAccount)) // for the routes that follow

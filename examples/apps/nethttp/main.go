@@ -60,6 +60,7 @@ func newServer(app *office.App) (office.Server, error) {
 
 	root := http.NewServeMux()
 	root.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(office.Assets())))
+	root.Handle("GET /metrics", app.Metrics)
 	lock.ServeBrowser(root, "/editlock.js")
 	root.Handle("/", s.sessions.LoadAndSave(s.loadAccount(mux)))
 	// Browsers say from which site a request comes. The lock routes look at that by themselves.

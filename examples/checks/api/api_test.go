@@ -66,7 +66,7 @@ func modules(t *testing.T) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	directories := []string{root}
+	directories := []string{root, root + "/core/otel"}
 	for _, file := range nested {
 		directories = append(directories, filepath.Dir(file))
 	}

@@ -14,7 +14,7 @@ import (
 func TestCodeInPackageCommentsIsThatOfExamples(t *testing.T) {
 	t.Parallel()
 	for _, folder := range []string{
-		"core", "core/rest", "core/embedded", "core/browser",
+		"core", "core/rest", "core/embedded", "core/browser", "core/otel",
 		"nethttpmw", "echomw", "echomw/v5", "ginmw", "fibermw", "fibermw/v3",
 	} {
 		code := codeOf(t, filepath.Join(root, folder))

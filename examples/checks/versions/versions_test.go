@@ -150,10 +150,10 @@ func addServer(servers map[string][]string, program, version string) {
 }
 
 // Modules that users import are tagged together, so each requires the same version of the main one.
-func TestNestedAdaptersRequireOneVersionOfTheMainModule(t *testing.T) {
+func TestNestedModulesOfUsersRequireOneVersionOfTheMainModule(t *testing.T) {
 	t.Parallel()
 	versions := make(map[string][]string)
-	for _, folder := range folders(t, "*mw/v*") {
+	for _, folder := range append(folders(t, "*mw/v*"), "core/otel") {
 		for _, r := range goMod(t, folder).Require {
 			if r.Mod.Path == goMod(t, ".").Module.Mod.Path {
 				versions[r.Mod.Version] = append(versions[r.Mod.Version], folder)

@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,6 +32,7 @@ type App struct {
 	Locker   *core.Locker
 	Accounts *Accounts
 	Drafts   *Drafts
+	Metrics  http.Handler // for Prometheus: a proxy in front must not pass it on to the world
 }
 
 // Server is the application's server; *http.Server is one.
@@ -70,11 +72,19 @@ func run(ctx context.Context, out io.Writer, newServer func(*App) (Server, error
 		return err
 	}
 	defer func() { err = errors.Join(err, closeRedis()) }()
-	locker, err := core.New(client, core.Options{})
+	metrics, err := newMetrics()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, metrics.close()) }()
+	locker, err := core.New(client, metrics.options())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, locker.Close()) }()
+	if _, err := metrics.Observe(locker); err != nil { // close ends it
+		return err
+	}
 
 	db, err := openDatabase(ctx, os.Getenv("DATABASE_URL"))
 	if err != nil {
@@ -89,7 +99,7 @@ func run(ctx context.Context, out io.Writer, newServer func(*App) (Server, error
 	if err != nil {
 		return err
 	}
-	server, err := newServer(&App{Locker: locker, Accounts: accounts, Drafts: &Drafts{db.DB}})
+	server, err := newServer(&App{Locker: locker, Accounts: accounts, Drafts: &Drafts{db.DB}, Metrics: metrics.handler})
 	if err != nil {
 		return err
 	}
