@@ -3,7 +3,6 @@ package openapi
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
