@@ -24,9 +24,10 @@ func main() { demo.Main(newServer) }
 
 func newServer(app *demo.App) (demo.Server, error) {
 	router := fiber.New(fiber.Config{
-		ReadBufferSize: 64 << 10, // holds a request's head: the status of 200 uids has a long query
-		ReadTimeout:    30 * time.Second,
-		ErrorHandler:   fail,
+		ReadBufferSize:    64 << 10, // holds a request's head: the status of 200 uids has a long query
+		ReduceMemoryUsage: true,     // a request that waits keeps no buffer of that size
+		ReadTimeout:       30 * time.Second,
+		ErrorHandler:      fail,
 	})
 	router.Use(recover.New()) // without it a panic ends the process
 

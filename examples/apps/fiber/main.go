@@ -52,7 +52,8 @@ func newServer(app *office.App) (office.Server, error) {
 	s := &server{app, store}
 	f := fiber.New(fiber.Config{
 		ErrorHandler: answerError, BodyLimit: office.MaxBody, ReadTimeout: 10 * time.Second,
-		ReadBufferSize: 64 << 10, // 4 kB, the default, is short for 200 uids in a query
+		ReadBufferSize:    64 << 10, // 4 kB, the default, is short for 200 uids in a query
+		ReduceMemoryUsage: true,     // or each request that waits keeps a buffer of that size
 	})
 	f.Use(recover.New(), helmet.New(helmet.Config{ContentSecurityPolicy: office.ContentSecurityPolicy}))
 	f.Use("/assets", static.New("", static.Config{FS: office.Assets()}))
