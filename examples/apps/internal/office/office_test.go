@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
 )
 
 func open(t *testing.T) (*database, *Drafts) {
@@ -139,13 +138,12 @@ func TestLocksPageShowsAsManyAsItCan(t *testing.T) {
 	if _, err := db.seed(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	server, err := embedded.Start()
+	t.Setenv(core.EnvURL, "")
+	client, _, closeRedis, err := openRedis(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(server.Close)
-	client := server.Client(0)
-	t.Cleanup(func() { _ = client.Close() })
+	t.Cleanup(func() { _ = closeRedis() })
 	locker, err := core.New(client, core.Options{})
 	if err != nil {
 		t.Fatal(err)
