@@ -61,6 +61,12 @@ export class EditLock extends EventTarget {
    */
   readonly holder: Holder | null;
 
+  /**
+   * Who ended this page's hold: an administrator, or the user who logged out elsewhere. Only where `reason` is `broken`,
+   * null otherwise. The id is null where the server hides them.
+   */
+  readonly brokenBy: Holder | null;
+
   /** Whether takeOver() is worth offering. */
   readonly canTakeOver: boolean;
 
@@ -146,16 +152,16 @@ export class EditLock extends EventTarget {
  * - `held`: holds it, offline too: only a 412 or a 423 ends that
  * - `denied`: another user has it
  * - `free`: nobody has it, or only other pages of the same user: acquire() is worth offering
- * - `lost`: held it, and somebody else has or had it since; stays until the next acquire(), takeOver() or release()
+ * - `lost`: held it, and somebody else has or had it since, or ended it; stays until the next acquire(), takeOver() or release()
  */
 export type State = 'idle' | 'held' | 'denied' | 'free' | 'lost';
 
 /**
  * Why `idle`: `released` by release() or close(); `idle` for idleAfter without input.
- * Why `lost`: `taken`, another user has it now; `moved`, another user had it in between;
- * `forgotten`, the server no longer knows who had it.
+ * Why `lost`: `taken`, another user has it now; `moved`, another user had it in between; `broken`, somebody ended it
+ * (see `brokenBy`); `forgotten`, the server no longer knows who had it.
  */
-export type Reason = 'released' | 'idle' | 'taken' | 'moved' | 'forgotten' | null;
+export type Reason = 'released' | 'idle' | 'taken' | 'moved' | 'broken' | 'forgotten' | null;
 
 export interface Holder {
   readonly id: number | string | null;

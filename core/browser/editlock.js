@@ -14,6 +14,9 @@ const stopwatch = ({ performance, Date } = globalThis) => {
   return () => Math.max(performance.now() - now, Date.now() - date);
 };
 
+/** @param {any} of */
+const person = ({ user_id: id = null, user_name: name = null }) => ({ id, name });
+
 // Its own worker: a hidden page's timers stall for a minute, and default-src 'self' refuses a blob.
 // It looks every second, as a long timer stands still during sleep.
 if (!globalThis.document && globalThis.self?.name === TICKER) {
@@ -59,6 +62,8 @@ export class EditLock extends EventTarget {
   #age;
   /** @type {any} the status last seen, counted from #age */
   #info = {};
+  /** @type {any} */
+  #by;
   /** @type {any} under way: an answer to any other is too late */
   #request;
   /** @type {any} */
@@ -99,10 +104,8 @@ export class EditLock extends EventTarget {
     on('pageshow', ({ persisted }) => (persisted || this.#away) && this.#look());
   }
 
-  get holder() {
-    const { locked, user_id: id = null, user_name: name = null } = this.#info;
-    return locked ? { id, name } : null;
-  }
+  get holder() { return this.#info.locked ? person(this.#info) : null; }
+  get brokenBy() { return this.reason === 'broken' ? person(this.#by) : null; }
   get canTakeOver() { return !!this.#info.can_take_over; }
   get heldFor() { return this.#info.locked && this.#info.held_ms + this.#age() || 0; }
   get expiresIn() { return Math.max(0, this.#info.expires_in_ms - this.#age()) || 0; }
@@ -149,7 +152,7 @@ export class EditLock extends EventTarget {
   /** @param {{status: number}} response */
   afterSave({ status }) {
     if (this.state !== 'held' || (status !== 412 && status !== 423)) return Promise.resolve(this.state);
-    // The save may be older than this hold: a renewal decides, but not one that may be older still.
+    // The save may be older than this hold: a renewal decides, but no older one.
     this.#cut();
     return this.#begin('hold');
   }
@@ -211,7 +214,7 @@ export class EditLock extends EventTarget {
     this.#worker = undefined;
   }
 
-  // Such events come in bunches.
+  // They come in bunches.
   #look() {
     if (this.#away) this.touch();
     this.#away = false;
@@ -221,7 +224,7 @@ export class EditLock extends EventTarget {
     this.#step();
   }
 
-  // Does what is due by the clock and sets the alarm for the next; may be called at any time.
+  // Does what is due by the clock and sets the alarm for the next.
   #step() {
     if (this.#away || this.#closed.signal.aborted) return;
     if (this.#request?.left() <= 0) {
@@ -338,7 +341,8 @@ export class EditLock extends EventTarget {
         fence: +headers.get('Lock-Fence'), expires_in_ms: +headers.get('Lock-Expires-In'),
       };
       const state = held || status === 412 ? 'lost' : 'denied';
-      const reason = state !== 'lost' ? null : status === 423 ? 'taken' : data?.fence ? 'moved' : 'forgotten';
+      const reason = state !== 'lost' ? null : status === 423 ? 'taken'
+        : (this.#by = data?.broken_by) ? 'broken' : data?.fence ? 'moved' : 'forgotten';
       this.#to(state, state, { reason });
     } else this.#trouble(answer);
   }

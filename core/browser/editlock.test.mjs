@@ -23,6 +23,8 @@ const inUse = (fence = FENCE + 1, expires = 41337) => json(423, {
   'Retry-After': String(Math.ceil(expires / 1000)), 'Lock-Expires-In': String(expires), 'Lock-Fence': String(fence),
 });
 const moved = () => json(412, { message: 'Lock was held by another user since', fence: FENCE + 1 });
+const broken = (by = { user_id: 9, user_name: 'Root' }) =>
+  json(412, { message: 'Lock was broken since', fence: FENCE + 1, broken_by: by });
 const forgotten = () => json(412, { message: 'The hold is no longer remembered', fence: null });
 const ended = () => json(410, { message: 'Session has ended' });
 const unavailable = (after = 1) => json(503, { message: 'Not known' }, { 'Retry-After': String(after) });
@@ -301,6 +303,48 @@ test('a lapse is noticed: 412 with a newer fence', async () => {
   assert.deepEqual(page.lock.saveHeaders(), { 'Lock-Fence': String(FENCE) });
   await page.pass(5 * MINUTE);
   assert.equal(page.of('POST').length, 1, 'a page that lost the lock must not renew it');
+});
+
+test('a hold that somebody has broken: the page knows who, until it is over with', async () => {
+  for (const [by, want] of [
+    [{ user_id: 9, user_name: 'Root' }, { id: 9, name: 'Root' }],
+    [{ user_id: 'root', user_name: null }, { id: 'root', name: null }],
+    [{ user_id: null, user_name: null }, { id: null, name: null }], // hidden
+  ]) {
+    const page = await holding();
+    assert.equal(page.lock.brokenBy, null);
+    page.server = null;
+    await page.pass(20 * SECOND);
+    await page.answer(broken(by));
+    assert.equal(page.lock.state, 'lost');
+    assert.equal(page.lock.reason, 'broken');
+    assert.deepEqual(page.lock.brokenBy, want);
+    assert.deepEqual(page.types.slice(-1), ['lost']);
+    assert.equal(page.events.at(-1).reason, 'broken');
+    assert.equal(page.lock.holder, null);
+    assert.deepEqual(page.lock.saveHeaders(), { 'Lock-Fence': String(FENCE) });
+    // Somebody else acquires it: it is still a broken hold.
+    await page.answer(status(bobs()));
+    assert.equal(page.lock.reason, 'broken');
+    assert.deepEqual(page.lock.brokenBy, want);
+    page.server = () => granted({ fence: FENCE + 2 });
+    assert.equal(await page.lock.acquire(), 'held');
+    assert.equal(page.lock.brokenBy, null);
+    page.server = moved;
+    await page.pass(20 * SECOND);
+    assert.equal(page.lock.reason, 'moved');
+    assert.equal(page.lock.brokenBy, null);
+  }
+});
+
+test('afterSave: a break is told of', async () => {
+  const page = await holding();
+  page.server = () => broken();
+  assert.equal(await page.lock.afterSave({ status: 423 }), 'lost');
+  assert.deepEqual(page.lock.brokenBy, { id: 9, name: 'Root' });
+  page.server = () => done();
+  await page.lock.release();
+  assert.equal(page.lock.brokenBy, null);
 });
 
 test('a lapse is noticed: 412 with fence null', async () => {

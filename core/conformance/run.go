@@ -57,7 +57,7 @@ func RunPaths(t *testing.T, adapter Adapter) {
 func everyGroup() []group {
 	return append(pathGroups(),
 		sessionCases, lingerCases, fenceCases, statusCases, bulkCases, takeoverCases, userCases, browserCases,
-		orderCases, waitingCases, scriptCases, openAPICases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
+		breakCases, orderCases, waitingCases, scriptCases, openAPICases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
 }
 
 func pathGroups() []group { return []group{routeCases, uidCases, guardCases, releaseCases} }

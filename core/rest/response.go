@@ -114,6 +114,7 @@ const (
 	messageNotYours  = "Resource is not locked by you"
 	messageMoved     = "Lock was held by another user since"
 	messageForgotten = "The hold is no longer remembered"
+	messageBroken    = "Lock was broken since"
 )
 
 // inUse returns the 423 of POST and of the guard if another user holds the lock. A zero holder is hidden from
@@ -143,6 +144,16 @@ func holdLost(lost *core.HoldLost) *Response {
 	}
 	r := document(http.StatusPreconditionFailed, []byte(`{"message":"`+message+`","fence":`+fence+`}`))
 	r.Err, r.Message = lost, message
+	return r
+}
+
+// broken returns the 412 for a hold that somebody has ended. A zero User is hidden from the caller.
+func broken(lost *core.HoldLost) *Response {
+	b := strconv.AppendInt([]byte(`{"message":"`+messageBroken+`","fence":`), lost.Fence, 10)
+	b = appendID(append(b, `,"broken_by":{"user_id":`...), lost.By.ID)
+	b = appendName(append(b, `,"user_name":`...), lost.By.Name)
+	r := document(http.StatusPreconditionFailed, append(b, "}}"...))
+	r.Err, r.Message = lost, messageBroken
 	return r
 }
 
@@ -184,12 +195,7 @@ func (v view) append(b []byte, passing bool) []byte {
 	}
 	b = strconv.AppendBool(append(b, `,"mine":`...), v.mine)
 	b = appendID(append(b, `,"user_id":`...), v.User.ID)
-	b = append(b, `,"user_name":`...)
-	if v.User.Name == "" {
-		b = append(b, "null"...)
-	} else {
-		b = appendString(b, v.User.Name)
-	}
+	b = appendName(append(b, `,"user_name":`...), v.User.Name)
 	b = append(b, `,"fence":`...)
 	if v.Fence == 0 {
 		b = append(b, "null"...)
@@ -226,6 +232,14 @@ func appendID(b []byte, id core.UserID) []byte {
 	default:
 		return appendString(b, id.String())
 	}
+}
+
+// appendName appends a user's name as JSON, or null if it is empty.
+func appendName(b []byte, name string) []byte {
+	if name == "" {
+		return append(b, "null"...)
+	}
+	return appendString(b, name)
 }
 
 // appendString appends a JSON string as encoding/json writes it. Plain text is appended directly, which is

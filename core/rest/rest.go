@@ -80,7 +80,8 @@ type Config[C any] struct {
 	// TakeOver reports whether the user may take the lock from its holder. Optional. Default: no user may.
 	TakeOver func(c C, user core.User, held core.Status) bool
 
-	// Reveal reports whether the user may see who holds the lock. Optional. Default: every user may.
+	// Reveal reports whether the user may see who holds the lock. It is also asked about who has broken the user's own
+	// hold, as if that was the holder now. Optional. Default: every user may.
 	Reveal func(c C, user core.User, held core.Status) bool
 
 	// Error may rewrite a refusal (any 4xx or 5xx) into the application's own format before it is

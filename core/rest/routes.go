@@ -304,6 +304,12 @@ func (a *API[C]) visible(c C, user core.User, s core.Status) core.Status {
 	return s
 }
 
+// visibleLoss returns the loss without who broke the hold, if the user may not see who it is.
+func (a *API[C]) visibleLoss(c C, user core.User, lost *core.HoldLost) *core.HoldLost {
+	by := a.holder(c, user, core.Status{UID: lost.UID, Locked: true, User: lost.By, Fence: lost.Fence})
+	return &core.HoldLost{UID: lost.UID, Fence: lost.Fence, By: by}
+}
+
 // failure returns the answer to an error of package core. Its Err names no holder whom the user may not see.
 func (a *API[C]) failure(c C, user core.User, err error) *Response {
 	var locked *core.ResourceLocked
@@ -312,14 +318,18 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 	switch {
 	case errors.As(err, &locked):
 		return inUse(&core.ResourceLocked{Status: a.visible(c, user, locked.Status)})
-	case errors.As(err, &lost):
+	case errors.As(err, &lost) && lost.By.ID.IsZero():
 		return holdLost(lost)
+	case errors.As(err, &lost):
+		return broken(a.visibleLoss(c, user, lost))
 	case errors.As(err, &conflict):
 		r := document(http.StatusConflict, a.view(c, user, conflict.Status).append(nil, true))
 		r.Err = &core.TakeoverConflict{Status: a.visible(c, user, conflict.Status)}
 		return r
 	case errors.Is(err, core.ErrNotHeld):
 		return notYours()
+	case errors.Is(err, core.ErrTooManyLocks):
+		return refuse(http.StatusTooManyRequests, "Too many locks", err)
 	case errors.Is(err, core.ErrSessionEnded):
 		return refuse(http.StatusGone, "Session has ended", err)
 	default:

@@ -377,6 +377,7 @@ func walk(t *testing.T, p *process) {
 	overtaken(ann)
 	published(ann, ben)
 	notTheirs(ann, mia)
+	administered(ann, ben, mia)
 	otherSites(ben)
 	loggedOut(ben, mia)
 	if t.Failed() {
@@ -508,6 +509,91 @@ func notTheirs(ann, mia *visitor) {
 	mia.want(200, "GET", "/", "").has("Opening hours")
 	mia.want(404, "GET", "/drafts/no-such-draft", "").has("no such draft")
 	mia.want(404, "PUT", "/api/drafts/no-such-draft", `{"body":"x"}`, asJSON, lockFence(mia.lock("no-such-draft")))
+}
+
+// administered: an admin sees who is editing and ends an edit, and its editor is told who did it.
+func administered(ann, ben, mia *visitor) {
+	ann.t.Helper()
+	const at = "/admin/locks"
+	fence := ann.lock("menu")
+	seen := at + fmt.Sprintf("/break?uid=menu&fence=%d", fence)
+	end := url.Values{"uid": {"menu"}, "fence": {strconv.FormatInt(fence, 10)}}
+	for visitor, status := range map[*visitor]int{ann.visit("nobody"): 401, ann: 403, ben: 403} {
+		visitor.want(status, "GET", at, "")
+		visitor.want(status, "GET", seen, "")
+		if visitor.token == "" {
+			visitor.want(200, "GET", "/login", "") // for the token
+		}
+		visitor.want(status, "POST", at+"/break", end.Encode(), asForm)
+	}
+
+	list := mia.want(200, "GET", at, "")
+	list.has("Spring menu <small>menu</small>")
+	list.has("<td>ann</td>")
+	list.has("no-such-draft")
+	mia.want(200, "GET", "/", "").has(`<a href="/admin/locks">`)
+	for _, search := range []string{"men", "spring", "ANN"} {
+		list = mia.want(200, "GET", at+"?q="+search, "")
+		list.has("Spring menu")
+		if strings.Contains(list.body, "no-such-draft") {
+			ann.t.Errorf("the search for %s found %s", search, list.body)
+		}
+	}
+	mia.want(200, "GET", at+"?q=nothing%25", "").has("Nobody of this name is editing, and nothing of this name is edited.")
+
+	mia.want(200, "GET", seen, "").has("<strong>ann</strong> has been editing <strong>Spring menu</strong>")
+	mia.want(400, "GET", at+"/break?uid=&fence=1", "")
+	mia.want(400, "POST", at+"/break", "uid=menu&fence=x", asForm)
+	token := mia.token
+	mia.token = "" // a form has no headers
+	for _, header := range []string{"Sec-Fetch-Site: cross-site", "Origin: https://evil.example"} {
+		if got := mia.send(mia.request("POST", at+"/break", end.Encode(), asForm, header)); got.StatusCode != 403 && got.StatusCode != 400 {
+			ann.t.Errorf("from another site: %d", got.StatusCode)
+		}
+	}
+	ann.want(200, "GET", "/api/lock/menu/", "").is(map[string]any{"mine": true})
+	end.Set("_csrf", token)
+	mia.want(303, "POST", at+"/break", end.Encode(), asForm).header("Location", at+"?ended=menu")
+	mia.want(200, "GET", at+"?ended=menu", "").has("You have ended the edit of Spring menu.")
+	mia.want(409, "POST", at+"/break", end.Encode(), asForm).has("there is nothing to end")
+	mia.want(409, "GET", seen, "").has("there is nothing to end")
+
+	lost := ann.want(412, "POST", "/api/lock/menu/", "", fmt.Sprintf(`If-Match: "%d"`, fence))
+	lost.has(`"broken_by":{"user_id":3,"user_name":"mia"}`)
+	ann.want(423, "POST", guarded("/drafts/menu", fence), "body=kept", asForm).has("kept</textarea>")
+	now := ann.lock("menu")
+	told := ann.want(412, "POST", guarded("/drafts/menu", fence), "body=kept", asForm)
+	told.has("mia has ended your edit.")
+	told.has("kept</textarea>")
+	mia.want(409, "POST", at+"/break", end.Encode(), asForm).has("ann is editing this by now")
+	mia.want(409, "GET", seen, "").has("ann is editing this by now")
+	ann.want(200, "GET", "/api/lock/menu/", "").is(map[string]any{"mine": true, "fence": now})
+	ann.want(204, "DELETE", "/api/lock/menu/", "")
+}
+
+// A load balancer asks without a log-in, and the database has no say in it.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+	for _, name := range applications {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := redistest.Start(t)
+			v := start(t, name, "REDIS_URL="+server.URL(0)).visit("nobody")
+			for _, status := range []int{200, 503, 200} {
+				text := map[int]string{200: `{"status":"ok"}`, 503: `{"status":"unavailable"}`}[status]
+				got := v.want(status, "GET", "/healthz", "")
+				if strings.TrimSpace(got.body) != text || !strings.HasPrefix(got.Header.Get("Content-Type"), "application/json") {
+					t.Errorf("%d %v %s", status, got.Header, got.body)
+				}
+				if status == 200 {
+					server.Pause()
+				} else {
+					server.Resume()
+				}
+			}
+			server.Resume()
+		})
+	}
 }
 
 // What another site makes a browser send has the cookies, but not the token.

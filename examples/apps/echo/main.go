@@ -58,6 +58,7 @@ func newServer(app *office.App) (office.Server, error) {
 	e.StaticFS("/assets", office.Assets())
 	e.GET("/metrics", echo.WrapHandler(app.Metrics))
 	lock.ServeBrowser(e, "/editlock.js")
+	e.GET("/healthz", s.handleHealth)
 	loggedIn := echojwt.WithConfig(echojwt.Config{
 		SigningKey: s.key, TokenLookup: "cookie:token", SuccessHandler: s.loadAccount,
 		NewClaimsFunc: func(*echo.Context) jwt.Claims { return &claims{} },
@@ -77,6 +78,7 @@ func newServer(app *office.App) (office.Server, error) {
 	site.PUT("/api/drafts/:uid", s.save, saving)
 	publishing := lock.Guard("uid", echomw.GuardConfig{RequireFence: true, ReleaseOnSuccess: true})
 	site.POST("/drafts/:uid/publish", s.publish, publishing)
+	s.registerAdmin(site)
 	return &http.Server{Handler: e, ReadHeaderTimeout: 10 * time.Second}, nil
 }
 

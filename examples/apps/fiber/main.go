@@ -59,6 +59,7 @@ func newServer(app *office.App) (office.Server, error) {
 	f.Use("/assets", static.New("", static.Config{FS: office.Assets()}))
 	f.Get("/metrics", app.Metrics)
 	lock.ServeBrowser(f, "/editlock.js")
+	f.Get("/healthz", s.handleHealth)
 	// The lock routes refuse other sites by themselves. They only read the session: the middleware writes it at the end of
 	// each request, and one that has waited while its user logged out would bring the session back.
 	f.Use(s.loadAccount)
@@ -76,6 +77,7 @@ func newServer(app *office.App) (office.Server, error) {
 	f.Put("/api/drafts/:uid", saving, s.save)
 	publishing := lock.Guard("uid", fibermw.GuardConfig{RequireFence: true, ReleaseOnSuccess: true})
 	f.Post("/drafts/:uid/publish", publishing, s.publish)
+	s.registerAdmin(f)
 	run := func(l net.Listener) error { return f.Listener(l, fiber.ListenConfig{DisableStartupMessage: true}) }
 	return office.Funcs{Run: run, End: f.ShutdownWithContext}, nil
 }

@@ -45,6 +45,7 @@ func newServer(app *office.App) (office.Server, error) {
 	router.StaticFS("/assets", http.FS(office.Assets()))
 	router.GET("/metrics", gin.WrapH(app.Metrics))
 	lock.ServeBrowser(router, "/editlock.js")
+	router.GET("/healthz", s.handleHealth)
 
 	router.Use(sessions.Sessions("session", sessionStore()), handle(s.loadAccount)) // for the routes that follow
 	router.GET("/login", func(c *gin.Context) { c.HTML(http.StatusOK, "login.html", office.Page{}) })
@@ -59,6 +60,7 @@ func newServer(app *office.App) (office.Server, error) {
 	router.PUT("/api/drafts/:uid", saving, handle(s.save))
 	publishing := lock.Guard("uid", ginmw.GuardConfig{RequireFence: true, ReleaseOnSuccess: true})
 	router.POST("/drafts/:uid/publish", publishing, handle(s.publish))
+	s.registerAdmin(router)
 
 	// Browsers say from which site a request comes. The lock routes look at that by themselves.
 	protected := http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(router, office.MaxBody))

@@ -57,11 +57,13 @@ func newServer(app *office.App) (office.Server, error) {
 	mux.Handle("PUT /api/drafts/{uid}", saving(handler(s.save)))
 	publishing := lock.Guard("uid", nethttpmw.GuardConfig{RequireFence: true, ReleaseOnSuccess: true})
 	mux.Handle("POST /drafts/{uid}/publish", publishing(handler(s.publish)))
+	s.registerAdmin(mux)
 
 	root := http.NewServeMux()
 	root.Handle("GET /assets/", http.StripPrefix("/assets/", http.FileServerFS(office.Assets())))
 	root.Handle("GET /metrics", app.Metrics)
 	lock.ServeBrowser(root, "/editlock.js")
+	root.HandleFunc("GET /healthz", s.handleHealth)
 	root.Handle("/", s.sessions.LoadAndSave(s.loadAccount(mux)))
 	// Browsers say from which site a request comes. The lock routes look at that by themselves.
 	protected := http.NewCrossOriginProtection().Handler(http.MaxBytesHandler(root, office.MaxBody))

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/editlock/editlock/core"
 )
 
 // site is a server under test.
@@ -241,6 +243,19 @@ func TestEveryAnswer(t *testing.T) {
 	for _, method := range []string{"GET", "HEAD"} {
 		s.do(403, method+" /api/lock/secret/", "1", "")
 		s.do(403, method+" /api/locks/?uid=a&uid=secret", "1", "")
+	}
+	s.do(429, "POST /api/lock/draft-9/", "1", "")
+	s.do(429, "POST /api/lock/draft-9/takeover/", "1", `{"fence":1}`)
+	fence := s.fence(body)
+	seen, err := app.locker.Status(t.Context(), "draft-7")
+	if err == nil {
+		err = app.locker.Break(t.Context(), "draft-7", seen.Fence, core.User{ID: core.ID(9), Name: "Root"})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, body := s.do(412, "POST"+lock, "1", "", `If-Match: "`+fence+`"`); !bytes.Contains(body, []byte(`"broken_by"`)) {
+		t.Errorf("a hold that was broken: %s", body)
 	}
 	single := []message{
 		{line: "POST" + lock}, {line: "DELETE" + lock}, {line: "GET" + lock}, {line: "HEAD" + lock},

@@ -106,23 +106,32 @@ func (d *document) body(schema *base.Schema, text []byte, ordered bool) error {
 	return order(schema, text)
 }
 
-// order compares the keys of an object, and of the objects in its lists, with the order of the schema's properties.
+// order compares the keys of an object, and of the objects in it and in its lists, with the order of the schema's
+// properties, of which only those that are not required may be missing.
 func order(schema *base.Schema, text []byte) error {
 	got, values, err := members(text)
 	if err != nil {
 		return err
 	}
-	want := slices.Collect(schema.Properties.KeysFromOldest())
+	want := slices.DeleteFunc(slices.Collect(schema.Properties.KeysFromOldest()), func(key string) bool {
+		return !slices.Contains(schema.Required, key) && !slices.Contains(got, key)
+	})
 	if !slices.Equal(got, want) {
 		return fmt.Errorf("the keys are %q, in the document %q", got, want)
 	}
 	for name, property := range schema.Properties.FromOldest() {
+		value, found := values[name]
+		if found && property.Schema().Properties != nil {
+			if err := order(property.Schema(), value); err != nil {
+				return err
+			}
+		}
 		items := property.Schema().Items
 		if items == nil {
 			continue
 		}
 		var list []json.RawMessage
-		if err := json.Unmarshal(values[name], &list); err != nil {
+		if err := json.Unmarshal(value, &list); err != nil {
 			return err
 		}
 		for _, item := range list {

@@ -106,13 +106,14 @@ func start(t *testing.T, name string) string {
 
 // hooked is an application whose hooks refuse what they can, and its Redis.
 type hooked struct {
-	url   string
-	redis *redis.Client
-	stop  func() // stops the Redis
+	url    string
+	locker *core.Locker
+	redis  *redis.Client
+	stop   func() // stops the Redis
 }
 
 // serveHooked serves the lock routes for users with these rules: "beyond" has an id that cannot be one, and nobody may use
-// the uid "secret", take over, or see who holds a lock.
+// the uid "secret", take over, see who holds a lock, or hold two.
 func serveHooked(t *testing.T) *hooked {
 	t.Helper()
 	server, err := embedded.Start()
@@ -123,7 +124,7 @@ func serveHooked(t *testing.T) *hooked {
 	t.Cleanup(stop)
 	client := server.Client(0)
 	t.Cleanup(func() { _ = client.Close() })
-	locker, err := core.New(client, core.Options{Logger: slog.New(slog.DiscardHandler)})
+	locker, err := core.New(client, core.Options{MaxLocksPerUser: 1, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,7 +147,7 @@ func serveHooked(t *testing.T) *hooked {
 	lock.ServeOpenAPI(mux, rest.OpenAPIPath)
 	app := httptest.NewServer(mux)
 	t.Cleanup(app.Close)
-	return &hooked{app.URL, client, stop}
+	return &hooked{app.URL, locker, client, stop}
 }
 
 func hookedUser(r *http.Request) core.User {

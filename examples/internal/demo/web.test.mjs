@@ -142,6 +142,10 @@ test('each state of the lock and the page has its name and its words', () => {
       'You have lost the lock: somebody else has edited since.'],
     [page({ lock: locked('lost', { reason: 'moved', ...ann }) }), 'lost',
       'You have lost the lock: somebody else has edited since.'],
+    [page({ lock: locked('lost', { reason: 'broken', brokenBy: { id: 9, name: 'Root' }, holder: null }), kept: true }), 'lost',
+      'You have lost the lock: Root has ended your edit. Your unsaved text is kept below.'],
+    [page({ lock: locked('lost', { reason: 'broken', brokenBy: { id: null, name: null } }), stale: true }), 'lost',
+      'Your save was refused: Another user has ended your edit, and Bob is editing now.'],
     [page({ lock: locked('lost', { reason: 'forgotten', holder: null }) }), 'lost',
       'You have lost the lock: the server does not know who has edited since.'],
   ]) assert.deepEqual([stateOf(view), words(view)], [state, want]);

@@ -49,7 +49,7 @@ func AsError(err error) *Error {
 	case errors.As(err, &own):
 		return own
 	case errors.As(err, &refusal):
-		return &Error{Status: refusal.StatusCode(), Message: words(refusal.StatusCode()), body: refusal}
+		return &Error{Status: refusal.StatusCode(), Message: wordsOf(refusal.StatusCode(), refusal), body: refusal}
 	case errors.Is(err, core.ErrUnavailable):
 		return Refusal(http.StatusServiceUnavailable)
 	case errors.As(err, &other):
@@ -63,6 +63,15 @@ func AsError(err error) *Error {
 // Refusal returns the refusal with a status.
 func Refusal(status int) *Error { return &Error{Status: status, Message: words(status)} }
 
+// wordsOf are those of a refusal by editlock, whose reason names who has ended the edit, if somebody has.
+func wordsOf(status int, reason error) string {
+	var lost *core.HoldLost
+	if errors.As(reason, &lost) && lost.By.Name != "" {
+		return lost.By.Name + " has ended your edit."
+	}
+	return words(status)
+}
+
 // words are for people, who do not know of locks and fences.
 func words(status int) string {
 	switch status {
@@ -73,7 +82,7 @@ func words(status int) string {
 	case http.StatusPreconditionFailed:
 		return "Somebody else has edited this draft since you opened it."
 	case http.StatusLocked, http.StatusPreconditionRequired:
-		return "You are not editing this draft: somebody else is, or your time was over."
+		return "You are not editing this draft: somebody else is, your edit was ended, or your time was over."
 	case http.StatusServiceUnavailable:
 		return "It is not known who is editing. Please try again."
 	default:

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/editlock/editlock/core"
 )
@@ -100,5 +102,68 @@ func TestAsError(t *testing.T) {
 		if got := fmt.Sprintf("%d %s", told.Status, body); err != nil || got != test.want {
 			t.Errorf("%v: got %s, %v", test.err, got, err)
 		}
+	}
+}
+
+// Who has no right learns nothing and changes nothing, and the database is not asked.
+func TestOnlyAdminsSeeAndEndEdits(t *testing.T) {
+	app := &App{}
+	for _, test := range []struct {
+		account Account
+		status  int
+	}{{Account{}, 401}, {Account{ID: 1, Name: "ann"}, 403}} {
+		_, list := app.LocksPage(t.Context(), test.account, "", "")
+		_, ask := app.BreakPage(t.Context(), test.account, "menu", "1")
+		_, end := app.Break(t.Context(), test.account, "menu", "1")
+		for _, err := range []error{list, ask, end} {
+			if AsError(err).Status != test.status {
+				t.Errorf("%+v: %v", test.account, err)
+			}
+		}
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 s", 59900 * time.Millisecond: "59 s", 63 * time.Second: "1 min 3 s", 2*time.Hour + 5*time.Minute: "2 h 5 min",
+	} {
+		if got := span(d); got != want {
+			t.Errorf("%v: %s", d, got)
+		}
+	}
+}
+
+func TestLocksPageShowsAsManyAsItCan(t *testing.T) {
+	db, drafts := open(t)
+	if _, err := db.seed(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(core.EnvURL, "")
+	client, _, closeRedis, err := openRedis(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = closeRedis() })
+	locker, err := core.New(client, core.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = locker.Close() })
+	app, mia := &App{Locker: locker, Drafts: drafts}, Account{ID: 3, Name: "mia", Admin: true}
+	for i := range maxRows + 1 {
+		if _, err := locker.Mutex(fmt.Sprintf("draft-%d", i), time.Minute, core.User{ID: core.ID(1)}).Acquire(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := client.Set(t.Context(), "editlock:{broken}", "no record", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	page, err := app.LocksPage(t.Context(), mia, "", "")
+	if err != nil || len(page.Locks) != maxRows || !page.More {
+		t.Errorf("%d locks, more %v, %v", len(page.Locks), page.More, err)
+	}
+	page, err = app.LocksPage(t.Context(), mia, "broken", "")
+	if err != nil || len(page.Locks) != 1 || !strings.Contains(string(Render("locks.html", page)), "is not known") {
+		t.Errorf("a record that is none: %+v, %v", page.Locks, err)
 	}
 }

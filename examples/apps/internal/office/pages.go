@@ -28,12 +28,17 @@ type Page struct {
 	Text    string // that was not saved
 	Draft   Draft
 	Drafts  []Draft
+	// Of the administrators' pages.
+	Locks          []Row
+	Search, Notice string
+	More           bool // there are more locks than the page shows
 }
 
 //go:embed web
 var web embed.FS
 
-// Pages are the templates "login.html", "list.html", "draft.html", "published.html" and "error.html", each with a Page.
+// Pages are the templates "login.html", "list.html", "draft.html", "published.html", "locks.html", "break.html" and
+// "error.html", each with a Page.
 var Pages = template.Must(template.ParseFS(web, "web/pages/*.html"))
 
 // Render returns a page as it is sent.
@@ -51,7 +56,7 @@ func Rewrite(refusal *rest.Response, path string, account Account, text string) 
 		return // the JSON of editlock's contract
 	}
 	refusal.Header = append(refusal.Header, rest.Field{Name: "Content-Type", Value: "text/html; charset=utf-8"})
-	refusal.Body = Render("error.html", Page{Account: account, Message: words(refusal.Status), Text: text})
+	refusal.Body = Render("error.html", Page{Account: account, Message: wordsOf(refusal.Status, refusal.Err), Text: text})
 }
 
 // ReadSave reads what a net/http request saves: the text from a form or from JSON, and the revision that it changes.

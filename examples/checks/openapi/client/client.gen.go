@@ -18,6 +18,7 @@ import (
 
 // Defines values for HoldLostMessage.
 const (
+	LockWasBrokenSince            HoldLostMessage = "Lock was broken since"
 	LockWasHeldByAnotherUserSince HoldLostMessage = "Lock was held by another user since"
 	TheHoldIsNoLongerRemembered   HoldLostMessage = "The hold is no longer remembered"
 )
@@ -25,6 +26,8 @@ const (
 // Valid indicates whether the value is a known member of the HoldLostMessage enum.
 func (e HoldLostMessage) Valid() bool {
 	switch e {
+	case LockWasBrokenSince:
+		return true
 	case LockWasHeldByAnotherUserSince:
 		return true
 	case TheHoldIsNoLongerRemembered:
@@ -49,8 +52,20 @@ func (e InUseMessage) Valid() bool {
 	}
 }
 
+// BrokenBy Who has ended the caller's hold: an administrator, or the caller who logged out. It is missing where the hold was lost in another way.
+type BrokenBy struct {
+	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+	UserId *HolderID `json:"user_id"`
+
+	// UserName Their name, or null where there is none to show.
+	UserName *string `json:"user_name"`
+}
+
 // HoldLost The caller's hold was lost.
 type HoldLost struct {
+	// BrokenBy Who has ended the caller's hold: an administrator, or the caller who logged out. It is missing where the hold was lost in another way.
+	BrokenBy *BrokenBy `json:"broken_by,omitempty"`
+
 	// Fence The fence of the last hold. It is null if the hold is no longer remembered, and only then.
 	Fence   *int64          `json:"fence"`
 	Message HoldLostMessage `json:"message"`
@@ -59,7 +74,7 @@ type HoldLost struct {
 // HoldLostMessage defines model for HoldLost.Message.
 type HoldLostMessage string
 
-// HolderID The user who holds the lock, as a UserID. It is null where nobody holds the lock, and where the application hides the holder from the caller.
+// HolderID Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 type HolderID struct {
 	union json.RawMessage
 }
@@ -74,7 +89,7 @@ type HolderID1 = string
 type InUse struct {
 	Message InUseMessage `json:"message"`
 
-	// UserId The user who holds the lock, as a UserID. It is null where nobody holds the lock, and where the application hides the holder from the caller.
+	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 }
 
@@ -137,7 +152,7 @@ type Status struct {
 	// Uid Names the resource. Without percent-encoding it is 1 to 255 bytes of UTF-8, without a slash, a percent sign, a space and control characters, and it is not "." or "..".
 	Uid UID `json:"uid"`
 
-	// UserId The user who holds the lock, as a UserID. It is null where nobody holds the lock, and where the application hides the holder from the caller.
+	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 
 	// UserName The holder's name, or null where there is none to show.
@@ -170,7 +185,7 @@ type StatusOfMany struct {
 	// Uid Names the resource. Without percent-encoding it is 1 to 255 bytes of UTF-8, without a slash, a percent sign, a space and control characters, and it is not "." or "..".
 	Uid UID `json:"uid"`
 
-	// UserId The user who holds the lock, as a UserID. It is null where nobody holds the lock, and where the application hides the holder from the caller.
+	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 
 	// UserName The holder's name, or null where there is none to show.
@@ -253,6 +268,9 @@ type TakeoverNotAllowed = Refusal
 
 // TooLarge Why the request was refused.
 type TooLarge = Refusal
+
+// TooManyLocks Why the request was refused.
+type TooManyLocks = Refusal
 
 // Unavailable Why the request was refused.
 type Unavailable = Refusal
@@ -1674,6 +1692,11 @@ type AcquireLockResponse423Headers struct {
 	RetryAfter    int64
 }
 
+// AcquireLockResponse429Headers the declared response headers of an HTTP 429 response for AcquireLock
+type AcquireLockResponse429Headers struct {
+	CacheControl string
+}
+
 // AcquireLockResponse500Headers the declared response headers of an HTTP 500 response for AcquireLock
 type AcquireLockResponse500Headers struct {
 	CacheControl string
@@ -1702,6 +1725,8 @@ type AcquireLockResponse struct {
 	JSON412 *HoldLost
 	// JSON423 the response for an HTTP 423 `application/json` response
 	JSON423 *InUse
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyLocks
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *SetUp
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -1720,6 +1745,8 @@ type AcquireLockResponse struct {
 	Headers412 *AcquireLockResponse412Headers
 	// Headers423 the parsed response headers for an HTTP 423 response
 	Headers423 *AcquireLockResponse423Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *AcquireLockResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *AcquireLockResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -1759,6 +1786,11 @@ func (r AcquireLockResponse) GetJSON412() *HoldLost {
 // GetJSON423 returns the response for an HTTP 423 `application/json` response
 func (r AcquireLockResponse) GetJSON423() *InUse {
 	return r.JSON423
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r AcquireLockResponse) GetJSON429() *TooManyLocks {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -1835,6 +1867,11 @@ type TakeOverLockResponse413Headers struct {
 	CacheControl string
 }
 
+// TakeOverLockResponse429Headers the declared response headers of an HTTP 429 response for TakeOverLock
+type TakeOverLockResponse429Headers struct {
+	CacheControl string
+}
+
 // TakeOverLockResponse500Headers the declared response headers of an HTTP 500 response for TakeOverLock
 type TakeOverLockResponse500Headers struct {
 	CacheControl string
@@ -1863,6 +1900,8 @@ type TakeOverLockResponse struct {
 	JSON410 *Ended
 	// JSON413 the response for an HTTP 413 `application/json` response
 	JSON413 *TooLarge
+	// JSON429 the response for an HTTP 429 `application/json` response
+	JSON429 *TooManyLocks
 	// JSON500 the response for an HTTP 500 `application/json` response
 	JSON500 *SetUp
 	// JSON503 the response for an HTTP 503 `application/json` response
@@ -1881,6 +1920,8 @@ type TakeOverLockResponse struct {
 	Headers410 *TakeOverLockResponse410Headers
 	// Headers413 the parsed response headers for an HTTP 413 response
 	Headers413 *TakeOverLockResponse413Headers
+	// Headers429 the parsed response headers for an HTTP 429 response
+	Headers429 *TakeOverLockResponse429Headers
 	// Headers500 the parsed response headers for an HTTP 500 response
 	Headers500 *TakeOverLockResponse500Headers
 	// Headers503 the parsed response headers for an HTTP 503 response
@@ -1920,6 +1961,11 @@ func (r TakeOverLockResponse) GetJSON410() *Ended {
 // GetJSON413 returns the response for an HTTP 413 `application/json` response
 func (r TakeOverLockResponse) GetJSON413() *TooLarge {
 	return r.JSON413
+}
+
+// GetJSON429 returns the response for an HTTP 429 `application/json` response
+func (r TakeOverLockResponse) GetJSON429() *TooManyLocks {
+	return r.JSON429
 }
 
 // GetJSON500 returns the response for an HTTP 500 `application/json` response
@@ -2801,6 +2847,13 @@ func ParseAcquireLockResponse(rsp *http.Response) (*AcquireLockResponse, error) 
 		}
 		response.JSON423 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyLocks
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest SetUp
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -2909,6 +2962,16 @@ func ParseAcquireLockResponse(rsp *http.Response) (*AcquireLockResponse, error) 
 			headers.RetryAfter = value
 		}
 		response.Headers423 = &headers
+	case rsp.StatusCode == 429:
+		var headers AcquireLockResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers AcquireLockResponse500Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
@@ -3004,6 +3067,13 @@ func ParseTakeOverLockResponse(rsp *http.Response) (*TakeOverLockResponse, error
 		}
 		response.JSON413 = &dest
 
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 429:
+		var dest TooManyLocks
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON429 = &dest
+
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
 		var dest SetUp
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
@@ -3091,6 +3161,16 @@ func ParseTakeOverLockResponse(rsp *http.Response) (*TakeOverLockResponse, error
 			headers.CacheControl = value
 		}
 		response.Headers413 = &headers
+	case rsp.StatusCode == 429:
+		var headers TakeOverLockResponse429Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers429 = &headers
 	case rsp.StatusCode == 500:
 		var headers TakeOverLockResponse500Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {

@@ -48,12 +48,13 @@ export function sentences(state, { user, lock, resuming, waited, stale, kept, id
     case 'held': return ['You are editing.', 'Nobody else can save.'];
     case 'released-idle': return [`Nothing was typed for ${idleMinutes} minutes: others may edit now.`, keptBelow];
     case 'lost': return [
-      `${stale ? 'Your save was refused' : 'You have lost the lock'}: ${lostTo(lock.reason, name)}.`, keptBelow,
+      `${stale ? 'Your save was refused' : 'You have lost the lock'}: ${lostTo(lock, name)}.`, keptBelow,
     ];
   }
 }
 
-function lostTo(reason, name) {
+function lostTo({ reason, brokenBy }, name) {
+  if (reason === 'broken') return `${holderName(brokenBy.id, brokenBy.name)} has ended your edit${name ? `, and ${name} is editing now` : ''}`;
   if (name) return `${name} is editing now`;
   return reason === 'forgotten' ? 'the server does not know who has edited since' : 'somebody else has edited since';
 }

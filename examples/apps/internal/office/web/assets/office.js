@@ -72,14 +72,15 @@ function edit() {
   } else lock.watch();
 }
 
-function words({ state, holder, reason, online }) {
+function words({ state, holder, reason, brokenBy, online }) {
   if (!online) return 'No connection to the server.';
   const who = holder?.name ?? 'Somebody else';
   switch (state) {
     case 'held': return 'You are editing.';
     case 'denied': return `${who} is editing.`;
     case 'free': return 'Nobody is editing.';
-    case 'lost': return reason === 'taken' ? `${who} has taken over. Your text is still here, to copy.`
+    case 'lost': return reason === 'broken' ? `${brokenBy.name ?? 'Somebody'} has ended your edit. Your text is still here, to copy.`
+      : reason === 'taken' ? `${who} has taken over. Your text is still here, to copy.`
       : 'Somebody else has edited in between. Your text is still here, to copy.';
     default: return 'You are not editing.';
   }
