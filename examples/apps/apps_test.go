@@ -626,7 +626,10 @@ func loggedOut(ben, mia *visitor) {
 	ben.want(200, "GET", "/", "")
 	seen := ben.want(200, "GET", "/api/lock/opening/", "").Header.Get("ETag")
 	waiting := ben.waitFor("/api/lock/opening/", seen)
+	ben.lock("menu")
+	mia.want(423, "POST", "/api/lock/menu/", "")
 	ben.want(303, "POST", "/logout", "").header("Location", "/login")
+	mia.want(200, "GET", "/api/lock/menu/", "").is(map[string]any{"locked": false})
 	mia.lock("opening")
 	select {
 	case status := <-waiting:

@@ -112,6 +112,7 @@ func (s *server) logIn(c *echo.Context) error {
 
 // logOut removes the cookie. The token in it stays valid until it expires.
 func (s *server) logOut(c *echo.Context) error {
+	s.LogOut(c.Request().Context(), accountOf(c))
 	setToken(c, "", -1)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

@@ -118,6 +118,7 @@ func (s *server) logIn(c fiber.Ctx) error {
 }
 
 func (s *server) logOut(c fiber.Ctx) error {
+	s.LogOut(c.Context(), accountOf(c))
 	if err := session.FromContext(c).Destroy(); err != nil {
 		return err
 	}

@@ -98,6 +98,7 @@ func (s *server) logIn(c *gin.Context) error {
 }
 
 func (s *server) logOut(c *gin.Context) error {
+	s.LogOut(c.Request.Context(), accountOf(c))
 	session := sessions.Default(c)
 	session.Clear()
 	return saveAndGo(c, session, "/login")

@@ -105,6 +105,7 @@ func (s *server) logIn(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *server) logOut(w http.ResponseWriter, r *http.Request) error {
+	s.LogOut(r.Context(), accountOf(r))
 	if err := s.sessions.Destroy(r.Context()); err != nil {
 		return err
 	}

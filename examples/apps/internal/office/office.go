@@ -35,6 +35,14 @@ type App struct {
 	Metrics  http.Handler // for Prometheus: a proxy in front must not pass it on to the world
 }
 
+// LogOut ends all that the account holds, in every tab and on every device. It must not keep anybody from logging out: the
+// Locker has logged an error, and the locks end by themselves.
+func (a *App) LogOut(ctx context.Context, account Account) {
+	if account.ID != 0 {
+		_, _ = a.Locker.ReleaseUser(ctx, core.ID(account.ID))
+	}
+}
+
 // Server is the application's server; *http.Server is one.
 type Server interface {
 	// Serve answers requests until Shutdown.
@@ -77,7 +85,9 @@ func run(ctx context.Context, out io.Writer, newServer func(*App) (Server, error
 		return err
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
-	locker, err := core.New(client, metrics.options())
+	options := metrics.options()
+	options.IndexUsers = true // for LogOut
+	locker, err := core.New(client, options)
 	if err != nil {
 		return err
 	}
