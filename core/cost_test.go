@@ -74,9 +74,9 @@ func TestCostsOfACall(t *testing.T) {
 		alone, together float64
 		trips           int64
 	}{
-		{"check", check, 16, 10, 1},
-		{"acquire", acquire, 20, 17, 1},
-		{"acquire and release", both, 36, 30, 2},
+		{"check", check, 15, 10, 1},
+		{"acquire", acquire, 17, 17, 1},
+		{"acquire and release", both, 32, 30, 2},
 	} {
 		var uids []string
 		for i := range callers {

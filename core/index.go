@@ -34,6 +34,15 @@ func (l *Locker) askIndex(ctx context.Context, deadline time.Time, call *wire.Ca
 	return call.Value, call.Err
 }
 
+// send carries a call that may make or renew a hold, and notes it in the index of the user, if there is one.
+func (m *Mutex) send(ctx context.Context, start time.Time, call *wire.Call) error {
+	if m.locker.indexed {
+		kept := *m // so that a mutex without an index needs no allocation
+		return m.locker.send(ctx, start, []*Mutex{&kept}, call)
+	}
+	return m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
+}
+
 // send carries calls, one for each mutex, that may make or renew holds. It notes these in the indexes of the users, in the same
 // pipeline, or on a cluster, where the index is on another server, once the calls are answered.
 func (l *Locker) send(ctx context.Context, start time.Time, mutexes []*Mutex, calls ...*wire.Call) error {

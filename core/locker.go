@@ -47,12 +47,12 @@ type Options struct {
 	// Optional. Default: false.
 	NoBatching bool
 	// IndexUsers keeps an index of the locks that each user may hold, for LocksOf and ReleaseUser. It costs Redis a second
-	// small script for each call that may make or renew a hold, in the same round trip (on a cluster in one more), and these
-	// calls are not batched. Optional. Default: false.
+	// small script for each call that may make or renew a hold, in the same round trip (on a cluster in one more): a renewal
+	// takes 1.3 to 1.9 times as long (examples/bench). Optional. Default: false.
 	IndexUsers bool
 	// MaxLocksPerUser is how many locks a user may hold at most; for one more the answer is ErrTooManyLocks, and never for
-	// what the user holds already. It implies IndexUsers, and costs each call that may make a hold a second round trip
-	// before. Where the index cannot answer, nothing is refused. With tenants, it counts in each. Optional. Default: no cap.
+	// what the user holds already. It implies IndexUsers, and costs each call that may make a hold one more round trip
+	// before: a renewal takes 2.5 to 3.9 times as long. Where the index cannot answer, nothing is refused. With tenants, it counts in each. Optional. Default: no cap.
 	MaxLocksPerUser int
 	// Logger receives failures of the store at level Error, and panics of hooks, also where there is an OnEvent.
 	// slog.New(slog.DiscardHandler) switches it off. Optional. Default: slog.Default(), as it is at that moment.

@@ -211,7 +211,7 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 	key := m.locker.key(m.uid)
 	q = m.request(q)
 	call := m.locker.call(op, key, q)
-	if err := m.locker.send(ctx, start, []*Mutex{m}, call); err != nil {
+	if err := m.send(ctx, start, call); err != nil {
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
 	return m.concludeCall(ctx, start, op, q, call, key)

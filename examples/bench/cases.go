@@ -164,6 +164,15 @@ var engines = []struct {
 	{"editlock, NoBatching", core.Options{NoBatching: true}},
 }
 
+// indexing are the ways that keep an index by user: what it adds to a call that may make or renew a hold.
+var indexing = []struct {
+	name    string
+	options core.Options
+}{
+	{"editlock, IndexUsers", core.Options{IndexUsers: true}},
+	{"editlock, MaxLocksPerUser", core.Options{MaxLocksPerUser: 100}},
+}
+
 func cases() []benchCase {
 	var all []benchCase
 	all = append(all, rawCases()...)
@@ -172,6 +181,14 @@ func cases() []benchCase {
 	all = append(all, rueidislockCases()...)
 	for _, engine := range engines {
 		all = append(all, editlockCases(engine.name, engine.options)...)
+	}
+	for _, engine := range indexing {
+		for _, one := range editlockCases(engine.name, engine.options) {
+			if one.name == engine.name+" renew" || one.name == engine.name+" acquire + release" {
+				one.callers = landmarks
+				all = append(all, one)
+			}
+		}
 	}
 	return all
 }

@@ -77,7 +77,7 @@ func newLane(w *Wire) *lane {
 	return l
 }
 
-// send carries one call, alone or in a batch.
+// send carries the calls of one caller, alone or in a batch.
 func (l *lane) send(ctx context.Context, deadline time.Time, calls []*Call) error {
 	l.mu.Lock()
 	if l.alone+l.batches < maxBeside || l.batches == 0 && l.alone < maxAlone {
@@ -92,37 +92,43 @@ func (l *lane) send(ctx context.Context, deadline time.Time, calls []*Call) erro
 		l.mu.Unlock()
 		return l.wire.roundTrip(ctx, deadline, calls)
 	}
-	call := calls[0]
-	call.deadline = deadline
-	batch := l.join(call)
+	for _, call := range calls {
+		call.deadline = deadline
+	}
+	batch := l.join(calls)
 	l.mu.Unlock()
 
 	select {
 	case <-batch.done:
 		return batch.err
 	case <-ctx.Done():
-		if call.state.CompareAndSwap(waiting, left) {
+		unsent := true
+		for _, call := range calls {
+			unsent = call.state.CompareAndSwap(waiting, left) && unsent
+		}
+		if unsent {
 			return fmt.Errorf("not sent: %w", ctx.Err())
 		}
 		return ctx.Err()
 	}
 }
 
-// join adds the call to the last batch that waits, or to a new one. The caller holds the mutex.
-func (l *lane) join(call *Call) *batch {
+// join adds the calls of one caller to the last batch that waits, or to a new one. The caller holds the mutex.
+func (l *lane) join(calls []*Call) *batch {
+	deadline := calls[0].deadline
 	if n := len(l.queue); n > 0 {
 		last := l.queue[n-1]
-		if len(last.calls) < maxBatch && !call.deadline.After(last.joinableTo) {
-			last.calls = append(last.calls, call)
-			if call.deadline.Before(last.deadline) {
-				last.deadline = call.deadline
+		if len(last.calls)+len(calls) <= maxBatch && !deadline.After(last.joinableTo) {
+			last.calls = append(last.calls, calls...)
+			if deadline.Before(last.deadline) {
+				last.deadline = deadline
 			}
 			return last
 		}
 	}
 	next := &batch{
-		calls:    append(make([]*Call, 0, 32), call),
-		deadline: call.deadline, joinableTo: call.deadline.Add(l.wire.timeout / 4),
+		calls:    append(make([]*Call, 0, 32), calls...),
+		deadline: deadline, joinableTo: deadline.Add(l.wire.timeout / 4),
 		done: make(chan struct{}),
 	}
 	l.queue = append(l.queue, next)

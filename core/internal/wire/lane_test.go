@@ -685,3 +685,33 @@ func TestSeveralCallsOfOneDoGoTogetherAndAtOnce(t *testing.T) {
 		close(l.let)
 	})
 }
+
+func TestACallTakesAnotherOneAlongInItsBatch(t *testing.T) {
+	onLine(t, func(t *testing.T, l *line) {
+		if l.Cluster() {
+			return // the two may have different masters
+		}
+		first, second, gone := change("a"), read("b"), change("gone")
+		var err, left error
+		l.crowd(t, aCrowd)
+		l.calls.Go(func() { err = l.Do(t.Context(), time.Now().Add(timeout), first, second) })
+		synctest.Wait()
+		leaving, leave := context.WithCancel(t.Context())
+		l.calls.Go(func() { left = l.Do(leaving, time.Now().Add(timeout), gone, change("gone too")) })
+		synctest.Wait()
+		leave()
+		synctest.Wait()
+		l.start(t.Context(), change("c"))
+		l.expect(t)
+		l.let <- struct{}{}
+		l.expect(t, []string{"change a", "read b", "change c"})
+		close(l.let)
+		l.calls.Wait()
+		if err != nil || first.Err != nil || first.Value != "change a" || second.Err != nil || second.Value != "read b" {
+			t.Errorf("%v: %q, %v and %q, %v", err, first.Value, first.Err, second.Value, second.Err)
+		}
+		if !errors.Is(left, context.Canceled) {
+			t.Errorf("the caller who left: %v", left)
+		}
+	})
+}

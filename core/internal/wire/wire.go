@@ -258,15 +258,18 @@ func (w *Wire) Do(ctx context.Context, deadline time.Time, calls ...*Call) error
 }
 
 // laneOf returns the lane that the calls may take; nil where they go by themselves. Only the first attempt may
-// share a pipeline: a later one has little time left, which the others would share.
+// share a pipeline: a later one has little time left, which the others would share. On one server a call may take
+// another one along.
 func (w *Wire) laneOf(calls []*Call, attempt int) *lane {
 	switch {
-	case attempt > 1 || len(calls) != 1:
+	case attempt > 1:
 		return nil
-	case w.masters != nil:
+	case w.masters != nil && len(calls) == 1:
 		return w.masters.laneOf(calls[0].key)
-	default:
+	case w.masters == nil && len(calls) <= 2:
 		return w.lane
+	default:
+		return nil
 	}
 }
 
