@@ -163,6 +163,28 @@ func TestReleaseUserEndsAllHoldsAndNobodyResumes(t *testing.T) {
 	})
 }
 
+func TestReleaseUserReleasesTheOthersWhereOneRecordIsMalformed(t *testing.T) {
+	onIndexed(t, core.Options{IndexUsers: true}, func(t *testing.T, f *fixture) {
+		for _, uid := range []string{"a", "bad", "c"} {
+			acquire(t, f.Mutex(uid, time.Minute, ann))
+		}
+		if err := f.client.Set(t.Context(), "editlock:{bad}", "x", time.Minute).Err(); err != nil {
+			t.Fatal(err)
+		}
+		f.events()
+		n, err := f.ReleaseUser(t.Context(), ann.ID)
+		if n != 2 || !errors.Is(err, core.ErrMalformedRecord) || !errors.Is(err, core.ErrUnavailable) {
+			t.Errorf("released %d, %v", n, err)
+		}
+		if got, want := f.events(), []core.EventKind{core.Released, core.StoreFailed, core.Released}; !slices.Equal(got, want) {
+			t.Errorf("events: %v, want %v", got, want)
+		}
+		if got := f.indexed(t, "1"); !slices.Contains(got, "hold bad") {
+			t.Errorf("the index has %q", got) // so that a further log-out finds it
+		}
+	})
+}
+
 func TestTheIndexIsAskedForOrRefused(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
@@ -354,7 +376,18 @@ func TestOnAClusterTheIndexIsOnAServerOfItsOwn(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t)
 	client := cluster.Client(t)
-	locker, err := core.New(client, core.Options{MaxLocksPerUser: 4, Timeout: 2 * time.Second})
+	var mu sync.Mutex
+	var failed []core.Event
+	options := quiet
+	options.MaxLocksPerUser, options.Timeout = 4, 2*time.Second
+	options.OnEvent = func(_ context.Context, e core.Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Kind == core.StoreFailed {
+			failed = append(failed, e)
+		}
+	}
+	locker, err := core.New(client, options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -370,5 +403,14 @@ func TestOnAClusterTheIndexIsOnAServerOfItsOwn(t *testing.T) {
 	}
 	if n, err := locker.ReleaseUser(t.Context(), ann.ID); n != 4 || err != nil {
 		t.Errorf("released %d, %v", n, err)
+	}
+	if err := client.Set(t.Context(), "editlock:users:{1}", "x", time.Minute).Err(); err != nil {
+		t.Fatal(err)
+	}
+	acquire(t, locker.Mutex("a", time.Minute, ann)) // the index decides nothing
+	mu.Lock()
+	defer mu.Unlock()
+	if !slices.ContainsFunc(failed, func(e core.Event) bool { return e.Op == "index" && e.UID == "a" && e.User == ann.ID }) {
+		t.Errorf("failures: %+v", failed)
 	}
 }

@@ -65,7 +65,7 @@ var areas = []area{
 	{
 		name:    "core",
 		folders: []string{"core"},
-		except:  []string{"core/internal", "core/rest", "core/browser", "core/conformance", "core/redistest"},
+		except:  []string{"core/internal", "core/rest", "core/browser", "core/conformance", "core/redistest", "core/otel"},
 		steps: []step{
 			{".", []string{own}},
 			{".", []string{"./core/..."}},
