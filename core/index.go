@@ -112,9 +112,10 @@ func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation) error
 	if l.maxLocksPerUser == 0 {
 		return nil
 	}
-	deadline := start.Add(l.wire.Timeout() / 2)
+	asking, cancel := context.WithDeadline(ctx, start.Add(l.wire.Timeout()/2))
+	defer cancel()
 	for range 2 {
-		granted, entries, err := m.askForPlace(ctx, deadline)
+		granted, entries, err := m.askForPlace(asking, start)
 		if err != nil {
 			m.indexFailed(ctx, start, err)
 			return nil
@@ -122,7 +123,7 @@ func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation) error
 		if granted {
 			return nil
 		}
-		holds, dropped, err := m.makeRoom(ctx, start, entries)
+		holds, dropped, err := m.makeRoom(asking, start, entries)
 		if err != nil || holds {
 			return nil //nolint:nilerr // look has reported it
 		}
@@ -137,9 +138,9 @@ func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation) error
 }
 
 // askForPlace claims a place among the locks that the user may hold, or returns what has them all.
-func (m *Mutex) askForPlace(ctx context.Context, deadline time.Time) (granted bool, entries []index.Entry, err error) {
+func (m *Mutex) askForPlace(ctx context.Context, start time.Time) (granted bool, entries []index.Entry, err error) {
 	l := m.locker
-	reply, err := l.askIndex(ctx, deadline, l.indexCall(claimPlace, m.user.ID, func(args []any) []any {
+	reply, err := l.askIndex(ctx, start.Add(l.wire.Timeout()), l.indexCall(claimPlace, m.user.ID, func(args []any) []any {
 		return index.AppendClaim(args, m.uid, 2*l.wire.Timeout(), l.maxLocksPerUser)
 	}))
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 const indexBatch = 128
 
 // LocksOf returns the locks that the user holds, sorted by uid. It needs Options.IndexUsers, and asks Redis for each lock
-// that the user's index names, 128 in one round trip. A lock is missing while the index lags: where it was acquired
+// that the user's index names: 128 in one round trip, each of which has the time limit of a call. A lock is missing while the index lags: where it was acquired
 // without an index, or Redis failed just then, until the hold is renewed.
 // Errors: ErrUnavailable, ErrClosed, ErrInvalid.
 func (l *Locker) LocksOf(ctx context.Context, user UserID) (locks []Status, err error) {
@@ -51,8 +51,8 @@ func (l *Locker) ReleaseUser(ctx context.Context, user UserID) (released int, er
 		n, failed := l.logOut(ctx, user, batch)
 		released, err = released+n, errors.Join(err, failed)
 	}
-	if err == nil {
-		l.drop(ctx, time.Now(), user, entries)
+	if err == nil { // but what a call under way has claimed
+		l.drop(ctx, time.Now(), user, slices.DeleteFunc(entries, func(e index.Entry) bool { return e.Claimed }))
 	}
 	return released, err
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/embedded"
 	"github.com/editlock/editlock/core/redistest"
@@ -412,5 +414,35 @@ func TestOnAClusterTheIndexIsOnAServerOfItsOwn(t *testing.T) {
 	defer mu.Unlock()
 	if !slices.ContainsFunc(failed, func(e core.Event) bool { return e.Op == "index" && e.UID == "a" && e.User == ann.ID }) {
 		t.Errorf("failures: %+v", failed)
+	}
+}
+
+// slowLooks is a hook under which plain reads are answered when their time is over.
+type slowLooks struct{}
+
+func (slowLooks) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (slowLooks) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (slowLooks) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if commands[0].Name() == "getex" {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return next(ctx, commands)
+	}
+}
+
+func TestACapThatCannotBeCheckedInTimeRefusesNobodyAndDelaysNoAnswer(t *testing.T) {
+	t.Parallel()
+	client := redistest.Start(t).Client(t, func(o *redis.Options) { o.ContextTimeoutEnabled = true })
+	options := quiet
+	options.MaxLocksPerUser, options.Timeout = 1, 600*time.Millisecond
+	f := newFixture(t, client, options)
+	acquire(t, f.Mutex("a", time.Minute, ann))
+	client.AddHook(slowLooks{})
+	begin := time.Now()
+	acquire(t, f.Mutex("b", time.Minute, ann))
+	if took := time.Since(begin); took < options.Timeout/3 || took > options.Timeout {
+		t.Errorf("it took %v", took) // half of the time limit, and the acquire
 	}
 }
