@@ -8,7 +8,7 @@ import (
 	"github.com/editlock/editlock/core/internal/record"
 )
 
-// Break ends the hold that an administrator saw under fence, whoever's it is. The holder's sessions have ended, and the lock
+// Break ends the hold, of any user, that an administrator saw under fence. The holder's sessions have ended, and the lock
 // is free under a new fence, so that no page of the holder's resumes: it gets a *HoldLost that names by, also if somebody
 // else has held the lock since. The holder may acquire anew. by must not be nobody: somebody answers for a break. Whether
 // by may do this is for the application to decide beforehand.

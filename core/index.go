@@ -125,7 +125,7 @@ func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation) error
 		}
 		holds, dropped, err := m.makeRoom(asking, start, entries)
 		if err != nil || holds {
-			return nil //nolint:nilerr // look has reported it
+			return nil // look has reported an error
 		}
 		if !dropped {
 			break

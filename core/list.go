@@ -30,7 +30,7 @@ const (
 )
 
 // List iterates over the locks that are held, and over malformed records (Status.Malformed), in no order. It is for an
-// administrator's page and for a command; no decision may rest on it.
+// administrator's page and for a command; nothing may be decided on it.
 //
 // A lock that is acquired or released meanwhile may be there or not. One may come twice while Redis resizes its table or a
 // slot moves; and some may be missing if another server becomes the master meanwhile. To break off the loop is fine.

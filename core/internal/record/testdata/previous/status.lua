@@ -1,2 +1,0 @@
--- status: who holds the lock, or held it last.
-return unchanged('status')
