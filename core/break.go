@@ -9,8 +9,8 @@ import (
 )
 
 // Break ends the hold, of any user, that an administrator saw under fence. The holder's sessions have ended, and the lock
-// is free under a new fence, so that no page of the holder's resumes: it gets a *HoldLost that names by, also if somebody
-// else has held the lock since. The holder may acquire anew. by must not be nobody: somebody answers for a break. Whether
+// is free under a new fence, so that no page of the holder's resumes: Mutex.Resume returns a *HoldLost that names by, also
+// where somebody else has held the lock since. The holder may acquire anew. by must not be nobody: somebody answers for a break. Whether
 // by may do this is for the application to decide beforehand.
 //
 // Errors: ErrNotHeld where the lock is free, *TakeoverConflict under another fence, ErrUnavailable, ErrClosed, ErrInvalid.
@@ -36,7 +36,7 @@ func (l *Locker) Break(ctx context.Context, uid string, fence int64, by User) (e
 	if err != nil {
 		return l.failed(ctx, start, event, err)
 	}
-	if call.Doubtful && !brokenBy(reply.Record, fence).ID.IsZero() {
+	if call.Doubtful && reply.Record.Broken.Fence == fence {
 		reply.Outcome = record.Broken // by an attempt whose reply was lost, or by somebody else: the hold is over
 	}
 	return m.concludeBreak(ctx, start, event, reply)
@@ -63,9 +63,9 @@ func (m *Mutex) concludeBreak(ctx context.Context, start time.Time, event Event,
 	return refused
 }
 
-// brokenBy returns who broke the hold under the fence; nobody where it was not broken.
-func brokenBy(r record.Record, fence int64) User {
-	if r.Broken.Fence != fence || fence == 0 {
+// brokenBy returns who broke the holder's hold under the fence; nobody where it was not broken.
+func brokenBy(r record.Record, fence int64, holder UserID) User {
+	if r.Broken.Fence != fence || r.Broken.Holder != holder.recorded() || fence == 0 {
 		return User{}
 	}
 	return User{ID: userIDOf(r.Broken.User), Name: r.Broken.Name}

@@ -103,7 +103,7 @@ func TestABreakEndsOnlyTheHoldThatWasSeen(t *testing.T) {
 	})
 }
 
-func TestABreakEndsALingerAndALapseOfOtherLeases(t *testing.T) {
+func TestABreakEndsALinger(t *testing.T) {
 	t.Parallel()
 	f := onEmbedded(t)
 	ctx := t.Context()

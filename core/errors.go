@@ -77,7 +77,8 @@ func (e *ResourceLocked) Is(target error) bool { return target == ErrResourceLoc
 
 // HoldLost is the error of a call that named a fence which is not the caller's any more; it is ErrHoldLost.
 type HoldLost struct {
-	UID string
+	UID    string
+	Tenant string // empty without Locker.WithTenant
 	// Fence of the latest hold; 0 if none is remembered.
 	Fence int64
 	// By is who broke the hold (Locker.Break), or the user who logged out (Locker.ReleaseUser). It is nobody where the
@@ -90,7 +91,7 @@ func (e *HoldLost) Error() string {
 	case e.Fence == 0:
 		return fmt.Sprintf("editlock: the hold of %q is no longer remembered", e.UID)
 	case !e.By.ID.IsZero():
-		return fmt.Sprintf("editlock: the hold of %q was broken by user %v", e.UID, e.By.ID)
+		return fmt.Sprintf("editlock: the hold of %q was broken by user %v, or ended by their log-out", e.UID, e.By.ID)
 	}
 	return fmt.Sprintf("editlock: %q was held by another user since, under fence %d", e.UID, e.Fence)
 }

@@ -15,7 +15,7 @@ const (
 	Acquired    EventKind = "acquired"
 	Renewed     EventKind = "renewed"
 	Passed      EventKind = "passed"       // a check found the user's hold, and changed nothing
-	Denied      EventKind = "denied"       // Other holds it; nobody where the lock is free, the hold lost or the session ended
+	Denied      EventKind = "denied"       // Other holds it; nobody where the lock is free, the hold lost, the session ended or the user has too many
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
 	TakenOver   EventKind = "taken over"   // from Other; nobody if a reply was lost
@@ -23,8 +23,8 @@ const (
 	StoreFailed EventKind = "store failed" // Err; also when a guard with fail-open lets a request pass
 )
 
-// Event is for audit and metrics. It is delivered in the caller's goroutine before the call returns, and what a wait
-// meets in a goroutine of the engine. So the hook that receives it must be quick.
+// Event is for audit and metrics. It is delivered in the caller's goroutine before the call returns; what a wait meets, and
+// on a cluster a failure of an index, comes in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
 	Kind    EventKind
 	Op      string // acquire, break, check, index, list, log out, ready, release, status, takeover or watch

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/editlock/editlock/core/internal/index"
+	"github.com/editlock/editlock/core/internal/record"
 	"github.com/editlock/editlock/core/internal/wire"
 )
 
@@ -16,9 +17,12 @@ var (
 	noteHold   = newOperation(index.Note)
 )
 
+// indexing is the operation of what goes wrong with an index: an event, and no call's error.
+const indexing = "index"
+
 // indexEvent is an event of an index, in which the uid may be empty.
 func (l *Locker) indexEvent(uid string, user UserID) Event {
-	return Event{Op: "index", Tenant: l.tenant, UID: uid, User: user}
+	return Event{Op: indexing, Tenant: l.tenant, UID: uid, User: user}
 }
 
 // indexCall returns an operation's call for the index of a user.
@@ -34,44 +38,58 @@ func (l *Locker) askIndex(ctx context.Context, deadline time.Time, call *wire.Ca
 	return call.Value, call.Err
 }
 
-// send carries a call that may make or renew a hold, and notes it in the index of the user, if there is one.
-func (m *Mutex) send(ctx context.Context, start time.Time, call *wire.Call) error {
-	if m.locker.indexed {
+// mayHold reports whether an operation may make or renew a hold.
+func mayHold(op *operation, q record.Request) bool { return op != check || q.Renew || q.AcquireIfFree }
+
+// notesAlong reports whether the notes of holds go in the pipeline of their calls. Where the index may be on another server
+// than the record, they go by themselves, lest that server hold the calls up.
+func (l *Locker) notesAlong() bool { return l.indexed && l.wire.SingleServer() }
+
+// send carries a call, and on one server its note.
+func (m *Mutex) send(ctx context.Context, start time.Time, op *operation, q record.Request, call *wire.Call) error {
+	if m.locker.notesAlong() && mayHold(op, q) {
 		kept := *m // so that a mutex without an index needs no allocation
-		return m.locker.send(ctx, start, []*Mutex{&kept}, call)
+		return m.locker.sendNoted(ctx, start, []*Mutex{&kept}, call)
 	}
 	return m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
 }
 
-// send carries calls, one for each mutex, that may make or renew holds. It notes these in the indexes of the users, in the same
-// pipeline, or on a cluster, where the index is on another server, once the calls are answered.
-func (l *Locker) send(ctx context.Context, start time.Time, mutexes []*Mutex, calls ...*wire.Call) error {
-	deadline := start.Add(l.wire.Timeout())
-	if !l.indexed {
-		return l.wire.Do(ctx, deadline, calls...)
-	}
-	notes := make([]*wire.Call, len(mutexes))
-	for i, m := range mutexes {
-		notes[i] = m.locker.indexCall(noteHold, m.user.ID, func(args []any) []any { return index.AppendNote(args, m.uid, m.ttl) })
-	}
-	if l.wire.Cluster() {
-		err := l.wire.Do(ctx, deadline, calls...)
-		if err == nil {
-			l.noteSoon(ctx, start, mutexes, notes)
-		}
-		return err
-	}
-	err := l.wire.Do(ctx, deadline, slices.Concat(calls, notes)...)
+// sendNoted carries calls, one for each mutex, and notes the holds that they may make or renew.
+func (l *Locker) sendNoted(ctx context.Context, start time.Time, mutexes []*Mutex, calls ...*wire.Call) error {
+	notes := notesOf(mutexes)
+	err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), slices.Concat(calls, notes)...)
 	if err == nil {
 		l.reportNotes(ctx, start, mutexes, notes, nil)
 	}
 	return err
 }
 
-// noteSoon sends notes, and waits for the answers a tenth of a call's time limit: a server that is down, with the index
+// notesOf returns the notes of the mutexes' holds.
+func notesOf(mutexes []*Mutex) []*wire.Call {
+	notes := make([]*wire.Call, len(mutexes))
+	for i, m := range mutexes {
+		notes[i] = m.locker.indexCall(noteHold, m.user.ID, func(args []any) []any { return index.AppendNote(args, m.uid, m.ttl) })
+	}
+	return notes
+}
+
+// noteAfter notes a hold once its call is answered, where the note did not go along. A claim ends with it, whatever the
+// answer was.
+func (m *Mutex) noteAfter(ctx context.Context, start time.Time, op *operation, q record.Request, granted bool) {
+	l := m.locker
+	if !l.indexed || l.notesAlong() || !mayHold(op, q) {
+		return
+	}
+	if claims := l.maxLocksPerUser > 0 && mayMakeHold(op, q); granted || claims {
+		kept := *m
+		l.noteSoon(ctx, start, []*Mutex{&kept})
+	}
+}
+
+// noteSoon notes holds, and waits for the answers a tenth of a call's time limit: a server that is down, with the index
 // and without the record, must not hold a call up.
-func (l *Locker) noteSoon(ctx context.Context, start time.Time, mutexes []*Mutex, notes []*wire.Call) {
-	ctx = context.WithoutCancel(ctx)
+func (l *Locker) noteSoon(ctx context.Context, start time.Time, mutexes []*Mutex) {
+	ctx, notes := context.WithoutCancel(ctx), notesOf(mutexes)
 	done := make(chan struct{})
 	go func() { // it ends with the call's deadline
 		defer close(done)
@@ -104,12 +122,15 @@ func (m *Mutex) indexFailed(ctx context.Context, start time.Time, err error) {
 	_ = m.locker.failed(ctx, start, m.locker.indexEvent(m.uid, m.user.ID), err)
 }
 
-// claim returns ErrTooManyLocks if the user holds as many other locks as a user may. The claim that it leaves counts
-// until the hold is noted, so calls at the same time cannot pass the cap. Where the index cannot answer within half of the
-// call's time, the user may.
-func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation) error {
+// mayMakeHold reports whether an operation may make a hold.
+func mayMakeHold(op *operation, q record.Request) bool { return op != check || q.AcquireIfFree }
+
+// claim returns ErrTooManyLocks if the user holds as many other locks as a user may, and the call would be granted one more.
+// The claim that it leaves counts until the hold is noted, so calls at the same time cannot pass the cap. Where the index
+// cannot answer within half of the call's time, the user may.
+func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation, q record.Request) error {
 	l := m.locker
-	if l.maxLocksPerUser == 0 {
+	if l.maxLocksPerUser == 0 || !mayMakeHold(op, q) {
 		return nil
 	}
 	asking, cancel := context.WithDeadline(ctx, start.Add(l.wire.Timeout()/2))
@@ -123,18 +144,34 @@ func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation) error
 		if granted {
 			return nil
 		}
-		holds, dropped, err := m.makeRoom(asking, start, entries)
-		if err != nil || holds {
+		dropped, err := m.makeRoom(asking, start, entries)
+		if err != nil {
 			return nil // look has reported an error
 		}
 		if !dropped {
 			break
 		}
 	}
+	if own, err := l.lookAt(asking, m.uid); err != nil || !m.wouldMakeHold(op, q, own[0]) {
+		return nil // look has reported an error
+	}
 	event := m.event(op)
 	event.Kind = Denied
 	l.emit(ctx, start, event)
 	return ErrTooManyLocks
+}
+
+// wouldMakeHold reports whether the operation, as far as the status says, is granted a hold that the user has not. What is
+// renewed or denied is for the script to say.
+func (m *Mutex) wouldMakeHold(op *operation, q record.Request, s Status) bool {
+	switch {
+	case s.Malformed, s.HeldBy(m.user.ID):
+		return false
+	case op == takeOver:
+		return !s.Locked || s.Fence == q.Fence
+	default:
+		return !s.Locked && (q.Fence == 0 || s.Fence == q.Fence)
+	}
 }
 
 // askForPlace claims a place among the locks that the user may hold, or returns what has them all.
@@ -149,15 +186,14 @@ func (m *Mutex) askForPlace(ctx context.Context, start time.Time) (granted bool,
 	return index.ParseClaim(reply)
 }
 
-// makeRoom drops what the records do not confirm of an index. It reports whether the user holds the mutex's own lock, for
-// which there is room always, and whether anything was dropped.
-func (m *Mutex) makeRoom(ctx context.Context, start time.Time, entries []index.Entry) (holds, dropped bool, err error) {
-	locks, stale, err := m.locker.confirm(ctx, m.user.ID, append(entries, index.Entry{UID: m.uid, Claimed: true}))
+// makeRoom drops what the records do not confirm of an index, and reports whether there was any.
+func (m *Mutex) makeRoom(ctx context.Context, start time.Time, entries []index.Entry) (dropped bool, err error) {
+	_, stale, err := m.locker.confirm(ctx, m.user.ID, entries)
 	if err != nil {
-		return false, false, err
+		return false, err
 	}
 	m.locker.drop(ctx, start, m.user.ID, stale)
-	return slices.ContainsFunc(locks, func(s Status) bool { return s.UID == m.uid }), len(stale) > 0, nil
+	return len(stale) > 0, nil
 }
 
 // confirm looks at the records of what a user's index has. It returns the locks that the user holds, sorted by uid, and
@@ -184,11 +220,13 @@ func (l *Locker) confirm(ctx context.Context, user UserID, entries []index.Entry
 	return locks, stale, nil
 }
 
-// uidsOf returns the uids of entries, sorted, each once.
+// uidsOf returns the uids of entries, sorted, each once, without what is no uid and somebody else wrote.
 func uidsOf(entries []index.Entry) []string {
-	uids := make([]string, len(entries))
-	for i, e := range entries {
-		uids[i] = e.UID
+	var uids []string
+	for _, e := range entries {
+		if ValidateUID(e.UID) == nil {
+			uids = append(uids, e.UID)
+		}
 	}
 	slices.Sort(uids)
 	return slices.Compact(uids)

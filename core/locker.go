@@ -51,7 +51,7 @@ type Options struct {
 	// takes 1.3 to 1.9 times as long (examples/bench). Optional. Default: false.
 	IndexUsers bool
 	// MaxLocksPerUser is how many locks a user may hold at most; for one more the answer is ErrTooManyLocks, and never for
-	// what the user holds already. It implies IndexUsers, and costs each call that may make a hold one more round trip
+	// what the user holds already. A call that failed counts as a lock for twice the Timeout. At most 10,000. It implies IndexUsers, and costs each call that may make a hold one more round trip
 	// before: a renewal takes 2.5 to 3.9 times as long. Where the index cannot answer, nothing is refused. With tenants, it counts in each. Optional. Default: no cap.
 	MaxLocksPerUser int
 	// Logger receives failures of the store at level Error, and panics of hooks, also where there is an OnEvent.
@@ -73,6 +73,7 @@ const (
 	defaultRetention = 24 * time.Hour
 	minRetention     = time.Second
 	maxRetention     = 100 * 365 * 24 * time.Hour
+	maxLocksPerUser  = 10_000 // the index is read whole
 )
 
 // Locker is the engine: it decides in Redis who may edit. It is safe for concurrent use; one for an
@@ -114,8 +115,8 @@ func New(client Client, options Options) (*Locker, error) {
 		return nil, invalid("Timeout", "%v is below %v", options.Timeout, minTimeout)
 	case options.Retention < minRetention || options.Retention > maxRetention:
 		return nil, invalid("Retention", "%v is not within %v and %v", options.Retention, minRetention, maxRetention)
-	case options.MaxLocksPerUser < 0:
-		return nil, invalid("MaxLocksPerUser", "%d is negative", options.MaxLocksPerUser)
+	case options.MaxLocksPerUser < 0 || options.MaxLocksPerUser > maxLocksPerUser:
+		return nil, invalid("MaxLocksPerUser", "%d is not within 0 and %d", options.MaxLocksPerUser, maxLocksPerUser)
 	}
 	w, err := wire.New(client, options.Timeout, !options.NoBatching)
 	if err != nil {
@@ -246,7 +247,7 @@ func (l *Locker) failed(ctx context.Context, start time.Time, e Event, err error
 	if errors.Is(err, wire.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrUnavailable, ErrClosed)
 	}
-	if record.IsMalformed(err) && !errors.Is(err, ErrMalformedRecord) {
+	if record.IsMalformed(err) && !errors.Is(err, ErrMalformedRecord) && e.Op != indexing { // an index is no record
 		err = fmt.Errorf("%w: %w", ErrMalformedRecord, err)
 	}
 	err = fmt.Errorf("%w: %s: %w", ErrUnavailable, e.Op, err)

@@ -31,7 +31,7 @@ func (m *Mutex) WithSession(name string) *Mutex {
 }
 
 // Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it, ErrSessionEnded,
-// ErrUnavailable, ErrClosed, ErrInvalid.
+// ErrTooManyLocks beyond Options.MaxLocksPerUser, ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Acquire(ctx context.Context) (lock *Lock, err error) {
 	ctx, c := m.begin(ctx, acquire)
 	defer func() { c.end(ctx, lock, err) }()
@@ -116,7 +116,8 @@ type CheckOptions struct {
 
 // Check reports the user's hold of the lock, in any session: it is the guard's question before an edit. It
 // takes at most one CheckOptions. Errors: *ResourceLocked when another user holds the lock, ErrNotHeld when
-// nobody does, *HoldLost when the fence is another, ErrUnavailable, ErrClosed, ErrInvalid.
+// nobody does, *HoldLost when the fence is another, ErrTooManyLocks with AcquireIfFree beyond Options.MaxLocksPerUser,
+// ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Check(ctx context.Context, options ...CheckOptions) (lock *Lock, err error) {
 	ctx, c := m.begin(ctx, check)
 	defer func() { c.end(ctx, lock, err) }()
@@ -203,18 +204,18 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 	if err := m.validate(); err != nil {
 		return nil, err
 	}
-	if op != check || q.AcquireIfFree {
-		if err := m.claim(ctx, start, op); err != nil {
-			return nil, err
-		}
+	if err := m.claim(ctx, start, op, q); err != nil {
+		return nil, err
 	}
 	key := m.locker.key(m.uid)
 	q = m.request(q)
 	call := m.locker.call(op, key, q)
-	if err := m.send(ctx, start, call); err != nil {
+	if err := m.send(ctx, start, op, q, call); err != nil {
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
-	return m.concludeCall(ctx, start, op, q, call, key)
+	lock, err := m.concludeCall(ctx, start, op, q, call, key)
+	m.noteAfter(ctx, start, op, q, err == nil)
+	return lock, err
 }
 
 // concludeCall is conclude for what a script replied.
@@ -299,9 +300,9 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q 
 	case record.Free:
 		return denied(UserID{}, ErrNotHeld)
 	case record.Moved:
-		return denied(UserID{}, &HoldLost{UID: m.uid, Fence: reply.Record.Fence, By: brokenBy(reply.Record, q.Fence)})
+		return denied(UserID{}, &HoldLost{UID: m.uid, Tenant: m.locker.tenant, Fence: reply.Record.Fence, By: brokenBy(reply.Record, q.Fence, m.user.ID)})
 	case record.Forgotten:
-		return denied(UserID{}, &HoldLost{UID: m.uid})
+		return denied(UserID{}, &HoldLost{UID: m.uid, Tenant: m.locker.tenant})
 	case record.Ended:
 		return denied(UserID{}, ErrSessionEnded)
 	default:

@@ -36,7 +36,8 @@ func (l *Locker) LocksOf(ctx context.Context, user UserID) (locks []Status, err 
 
 // ReleaseUser ends all holds of a user who logs out, in all sessions, and returns how many locks it released. Each gets a
 // new fence, so that no page of the user resumes: it gets a *HoldLost that names the user, and may acquire anew once the
-// user is back. It needs Options.IndexUsers, and misses what LocksOf misses. Like Mutex.Release it is carried out even
+// user is back. It needs Options.IndexUsers, misses what LocksOf misses, and takes as many round trips; at the first that Redis does
+// not answer it ends. Like Mutex.Release it is carried out even
 // when ctx is already cancelled. After an error it may have released some of the locks; to call it again is safe.
 // Errors: ErrUnavailable, ErrClosed, ErrInvalid.
 func (l *Locker) ReleaseUser(ctx context.Context, user UserID) (released int, err error) {
@@ -50,6 +51,9 @@ func (l *Locker) ReleaseUser(ctx context.Context, user UserID) (released int, er
 	for batch := range slices.Chunk(uidsOf(entries), indexBatch) {
 		n, failed := l.logOut(ctx, user, batch)
 		released, err = released+n, errors.Join(err, failed)
+		if n == 0 && errors.Is(failed, ErrUnavailable) && !errors.Is(failed, ErrMalformedRecord) {
+			break // Redis does not answer, and so would the others fail, each after a call's time
+		}
 	}
 	if err == nil { // but what a call under way has claimed
 		l.drop(ctx, time.Now(), user, slices.DeleteFunc(entries, func(e index.Entry) bool { return e.Claimed }))

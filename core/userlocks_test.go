@@ -250,16 +250,15 @@ func TestTheCapRefusesOneLockTooManyAndNoRenewal(t *testing.T) {
 		fence := acquire(t, a).Fence
 		acquire(t, b)
 		f.events()
-		_, resumed := c.Resume(ctx, 7)
 		_, taken := c.TakeOver(ctx, 7)
 		_, checked := c.Check(ctx, core.CheckOptions{AcquireIfFree: true})
 		_, acquired := c.Acquire(ctx)
-		for name, err := range map[string]error{"resume": resumed, "takeover": taken, "check": checked, "acquire": acquired} {
+		for name, err := range map[string]error{"takeover": taken, "check": checked, "acquire": acquired} {
 			if !errors.Is(err, core.ErrTooManyLocks) || errors.Is(err, core.ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
-		if got := f.events(); len(got) != 4 || slices.ContainsFunc(got, func(k core.EventKind) bool { return k != core.Denied }) {
+		if got := f.events(); len(got) != 3 || slices.ContainsFunc(got, func(k core.EventKind) bool { return k != core.Denied }) {
 			t.Errorf("events: %v", got)
 		}
 		if f.look(t, "c").Locked {
@@ -444,5 +443,134 @@ func TestACapThatCannotBeCheckedInTimeRefusesNobodyAndDelaysNoAnswer(t *testing.
 	acquire(t, f.Mutex("b", time.Minute, ann))
 	if took := time.Since(begin); took < options.Timeout/3 || took > options.Timeout {
 		t.Errorf("it took %v", took) // half of the time limit, and the acquire
+	}
+}
+
+// At the cap too, a user must learn that a hold is lost, and to whom.
+func TestAtTheCapALostHoldIsStillAHoldLost(t *testing.T) {
+	onIndexed(t, core.Options{MaxLocksPerUser: 1}, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		a := f.Mutex("a", time.Minute, ann)
+		fence := acquire(t, a).Fence
+		if err := f.Break(ctx, "a", fence, root); err != nil {
+			t.Fatal(err)
+		}
+		acquire(t, f.Mutex("b", time.Minute, ann))
+		var lost *core.HoldLost
+		if _, err := a.Resume(ctx, fence); !errors.As(err, &lost) || lost.By != root {
+			t.Errorf("broken: %v", err)
+		}
+		acquire(t, f.Mutex("a", time.Minute, bob))
+		for name, call := range map[string]func() (*core.Lock, error){
+			"resume":  func() (*core.Lock, error) { return a.Resume(ctx, fence) },
+			"acquire": func() (*core.Lock, error) { return a.Acquire(ctx) },
+			"check":   func() (*core.Lock, error) { return a.Check(ctx, core.CheckOptions{AcquireIfFree: true}) },
+		} {
+			if _, err := call(); !errors.Is(err, core.ErrResourceLocked) {
+				t.Errorf("%s of what another user holds: %v", name, err)
+			}
+		}
+		if _, err := a.TakeOver(ctx, f.look(t, "a").Fence); !errors.Is(err, core.ErrTooManyLocks) {
+			t.Errorf("a takeover: %v", err)
+		}
+	})
+}
+
+func TestOnlyWhoseHoldWasBrokenIsToldByWhom(t *testing.T) {
+	onBoth(t, func(t *testing.T, f *fixture) {
+		fence := acquire(t, f.Mutex("d", time.Minute, ann)).Fence
+		if err := f.Break(t.Context(), "d", fence, root); err != nil {
+			t.Fatal(err)
+		}
+		for user, by := range map[core.User]core.User{ann: root, bob: {}} {
+			_, err := f.Mutex("d", time.Minute, user).Resume(t.Context(), fence)
+			var lost *core.HoldLost
+			if !errors.As(err, &lost) || lost.By != by {
+				t.Errorf("%s is told: %v, by %+v", user.Name, err, lost)
+			}
+		}
+	})
+}
+
+func TestChecksThatOnlyLookLeaveNoNotes(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t).Client(t)
+	locker, err := core.New(cluster, core.Options{IndexUsers: true, Timeout: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = locker.Close() })
+	acquire(t, locker.Mutex("held", time.Minute, ann))
+	if err := cluster.Del(t.Context(), "editlock:users:{1}").Err(); err != nil {
+		t.Fatal(err)
+	}
+	mutexes := []*core.Mutex{locker.Mutex("held", time.Minute, ann), locker.Mutex("other", time.Minute, ann)}
+	for _, m := range mutexes {
+		_, _ = m.Check(t.Context())
+	}
+	_, _ = locker.CheckAll(t.Context(), mutexes)
+	_, _ = locker.Mutex("other", time.Minute, ann).Check(t.Context(), core.CheckOptions{Renew: true})
+	if n := cluster.Exists(t.Context(), "editlock:users:{1}").Val(); n != 0 {
+		t.Errorf("the index has %q", cluster.ZRange(t.Context(), "editlock:users:{1}", 0, -1).Val())
+	}
+	if _, err := locker.CheckAll(t.Context(), mutexes[:1], core.CheckOptions{Renew: true}); err != nil {
+		t.Fatal(err)
+	}
+	if locks, err := locker.LocksOf(t.Context(), ann.ID); err != nil || len(locks) != 1 {
+		t.Errorf("after a renewal: %v, %v", locks, err)
+	}
+}
+
+// What a client leads to is not known where it hides that.
+func TestAnIndexThatHangsHoldsUpNoCallOfAClientThatHidesACluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t)
+	locker := quietly(t, struct{ core.Client }{cluster.Client(t)})
+	indexed, err := core.New(struct{ core.Client }{cluster.Client(t)}, core.Options{IndexUsers: true, Logger: quiet.Logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = indexed.Close() })
+	master, uid := cluster.MasterOf("editlock:users:{1}"), ""
+	for i := 0; uid == ""; i++ {
+		if at := fmt.Sprint("d", i); cluster.MasterOf(lockKey(at)) != master {
+			uid = at
+		}
+	}
+	acquire(t, locker.Mutex(uid, time.Minute, ann)) // the client knows the slots
+	acquire(t, indexed.Mutex(uid, time.Minute, ann))
+	master.Pause()
+	defer master.Resume()
+	acquire(t, locker.Mutex(uid, time.Minute, ann))
+	acquire(t, indexed.Mutex(uid, time.Minute, ann))
+}
+
+func TestALogOutEndsWhereRedisDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	options := quiet
+	options.IndexUsers, options.Timeout = true, 400*time.Millisecond
+	f := newFixture(t, server.Client(t, func(o *redis.Options) { o.ContextTimeoutEnabled = true }), options)
+	for i := range 3 * 128 {
+		acquire(t, f.Mutex(fmt.Sprint("d", i), time.Minute, ann))
+	}
+	f.client.AddHook(slowScripts{})
+	begin := time.Now()
+	_, err := f.ReleaseUser(t.Context(), ann.ID)
+	if took := time.Since(begin); !errors.Is(err, core.ErrUnavailable) || took > 2*options.Timeout {
+		t.Errorf("after %v: %v", took, err)
+	}
+}
+
+// slowScripts is a hook under which many commands together are answered when their time is over.
+type slowScripts struct{ slowLooks }
+
+func (slowScripts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, commands []redis.Cmder) error {
+		if len(commands) > 2 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+		return next(ctx, commands)
 	}
 }

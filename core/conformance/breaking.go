@@ -116,11 +116,11 @@ func tooManyLocks(b *trial) {
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
 	ann.do("DELETE", s.lock("other"), session("over")).want(noContent)
 	ann.do("POST", s.lock("other")).want(tooMany)
-	ann.do("POST", s.lock("other"), session("over")).want(tooMany) // 429 goes before 410,
-	ann.do("POST", s.lock("other"), ifMatch(1)).want(tooMany)      // before 412
-	ann.do("POST", s.lock("his")).want(tooMany)                    // and before 423,
+	ann.do("POST", s.lock("other"), session("over")).want(tooMany)                       // 429 goes before 410,
+	ann.do("POST", s.lock("other"), ifMatch(1)).want(forgotten)                          // but after 412,
+	ann.do("POST", s.lock("his")).want(inUse(hold{uid: "his", user: "2", fence: "his"})) // after 423,
 	ann.post(s.takeover("his"), fenceBody(1)).want(document(409, hold{uid: "his", user: "2", fence: "his", canTakeOver: true}.object()))
-	ann.post(s.takeover("his"), fenceBody(b.fence("his"))).want(tooMany) // but after 409
+	ann.post(s.takeover("his"), fenceBody(b.fence("his"))).want(tooMany) // and after 409
 	ann.post(s.takeover("other"), fenceBody(1)).want(tooMany)
 	ann.do("PUT", s.base()+"/auto/other").want(tooMany)
 	ann.do("PUT", s.base()+"/drafts/other").want(notYours) // it would not acquire

@@ -21,7 +21,7 @@ func (t *Telemetry) OnCall(ctx context.Context, call core.Call) (context.Context
 		result := []attribute.KeyValue{outcomeKey.String(outcome(call.Op, lock, err))}
 		if failed(err) {
 			result = append(result, errorTypeKey.String(errorType(err)))
-			span.SetStatus(codes.Error, description(err))
+			span.SetStatus(codes.Error, errorType(err)) // the error's text may have a uid
 		}
 		span.SetAttributes(result...)
 		span.End()

@@ -93,11 +93,3 @@ func isCode(word string) bool {
 	return word != "" && len(word) <= 16 && !strings.ContainsFunc(word, func(r rune) bool { return r < 'A' || r > 'Z' })
 }
 
-// description returns a failure's text without the uid.
-func description(err error) string {
-	var of *core.CheckError
-	if errors.As(err, &of) {
-		err = of.Err
-	}
-	return err.Error()
-}

@@ -306,8 +306,8 @@ func (a *API[C]) visible(c C, user core.User, s core.Status) core.Status {
 
 // visibleLoss returns the loss without who broke the hold, if the user may not see who it is.
 func (a *API[C]) visibleLoss(c C, user core.User, lost *core.HoldLost) *core.HoldLost {
-	by := a.holder(c, user, core.Status{UID: lost.UID, Locked: true, User: lost.By, Fence: lost.Fence})
-	return &core.HoldLost{UID: lost.UID, Fence: lost.Fence, By: by}
+	by := a.holder(c, user, core.Status{UID: lost.UID, Tenant: lost.Tenant, Locked: true, User: lost.By, Fence: lost.Fence})
+	return &core.HoldLost{UID: lost.UID, Tenant: lost.Tenant, Fence: lost.Fence, By: by}
 }
 
 // failure returns the answer to an error of package core. Its Err names no holder whom the user may not see.

@@ -13,8 +13,9 @@
 //	         writes the record; a hold that has expired as a whole is reported by the next acquire
 //	linger   when a linger ends; it may have ended
 //	ended    released sessions, the oldest first: {"user":1,"session":"tab-1","until":1790000600000}
-//	broken   the fence of the hold that was broken last, and who broke it: {"fence":1790000000000,"user":9,"name":"Root"}.
-//	         Nothing is decided on it, and one that is not valid is as good as none
+//	broken   the hold that was broken last, and who broke it:
+//	         {"fence":1790000000000,"holder":1,"user":9,"name":"Root"}. Nothing is decided on it, and one that is not
+//	         valid is as good as none
 //
 // The lock is held while a lease or the linger ends after Redis's TIME. Times are milliseconds of that clock.
 // What is absent is empty; user and fence are there together. Fields that this version does not know survive
@@ -64,9 +65,10 @@ type Lease struct {
 
 // BrokenHold is a hold that was broken, and who did it. The zero BrokenHold is that of a resource where none was.
 type BrokenHold struct {
-	Fence int64
-	User  User
-	Name  string
+	Fence  int64
+	Holder User // whose hold it was
+	User   User
+	Name   string
 }
 
 // State is what is true of a resource at a moment of Redis's clock.
@@ -211,7 +213,7 @@ func (r *Record) parseLeases(s *scanner) bool {
 
 // broken reads a hold that was broken; the zero BrokenHold where that is not valid.
 func (s *scanner) broken() (b BrokenHold) {
-	var fence, user, name bool
+	var fence, holder, user, name bool
 	start := s.at
 	ok := s.object(func(field string) {
 		start := s.at
@@ -219,6 +221,9 @@ func (s *scanner) broken() (b BrokenHold) {
 		case "fence":
 			b.Fence, fence = s.time()
 			s.elseSkip(start, fence)
+		case "holder":
+			b.Holder, holder = s.user()
+			s.elseSkip(start, holder)
 		case "user":
 			b.User, user = s.user()
 			s.elseSkip(start, user)
@@ -229,7 +234,7 @@ func (s *scanner) broken() (b BrokenHold) {
 			s.value()
 		}
 	})
-	if !s.elseSkip(start, ok) || !fence || !user || !name {
+	if !s.elseSkip(start, ok) || !fence || !holder || !user || !name {
 		return BrokenHold{}
 	}
 	return b

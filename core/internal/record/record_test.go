@@ -201,12 +201,13 @@ func TestABrokenHoldIsReadAndNeverRefused(t *testing.T) {
 		broken string
 		want   BrokenHold
 	}{
-		{`{"fence":4,"user":"b","name":"Bob"}`, BrokenHold{4, `"b"`, "Bob"}},
-		{`{"name":"","x":[1],"user":2,"fence":4}`, BrokenHold{4, "2", ""}},
-		{`{"fence":4,"user":2}`, BrokenHold{}},
-		{`{"fence":4.5,"user":2,"name":"Bob"}`, BrokenHold{}},
-		{`{"fence":4,"user":"","name":"Bob"}`, BrokenHold{}},
-		{`{"fence":4,"user":2,"name":null}`, BrokenHold{}},
+		{`{"fence":4,"holder":1,"user":"b","name":"Bob"}`, BrokenHold{4, "1", `"b"`, "Bob"}},
+		{`{"name":"","x":[1],"user":2,"holder":"a","fence":4}`, BrokenHold{4, `"a"`, "2", ""}},
+		{`{"fence":4,"holder":1,"user":2}`, BrokenHold{}},
+		{`{"fence":4,"user":2,"name":"Bob"}`, BrokenHold{}},
+		{`{"fence":4.5,"holder":1,"user":2,"name":"Bob"}`, BrokenHold{}},
+		{`{"fence":4,"holder":1,"user":"","name":"Bob"}`, BrokenHold{}},
+		{`{"fence":4,"holder":1,"user":2,"name":null}`, BrokenHold{}},
 		{`[]`, BrokenHold{}},
 		{`7`, BrokenHold{}},
 	} {

@@ -119,7 +119,7 @@ func TestWhatANewerVersionWroteOutlivesTheOlderOnesWrites(t *testing.T) {
 		}
 	}
 	last, err := run(t.Context(), client, Status, Request{})
-	if want := (BrokenHold{held.Record.Fence, "9", "Root"}); err != nil || last.Record.Broken != want {
+	if want := (BrokenHold{held.Record.Fence, "1", "9", "Root"}); err != nil || last.Record.Broken != want {
 		t.Errorf("who broke the hold: %+v, %v", last.Record.Broken, err)
 	}
 }
