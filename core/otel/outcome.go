@@ -92,4 +92,3 @@ func errorType(err error) string {
 func isCode(word string) bool {
 	return word != "" && len(word) <= 16 && !strings.ContainsFunc(word, func(r rune) bool { return r < 'A' || r > 'Z' })
 }
-
