@@ -73,7 +73,7 @@ func (l *Locker) decideAll(ctx context.Context, start time.Time, q record.Reques
 		m := mutexes[place]
 		calls[i], asked[i] = l.call(check, m.locker.key(m.uid), m.request(q)), m
 	}
-	if err := l.sendChecks(ctx, start, q, asked, calls); err != nil {
+	if err := l.send(ctx, start, check, q, asked, calls...); err != nil {
 		return mutexes[undecided[0]].unchecked(ctx, start, err)
 	}
 	for i, place := range undecided {
@@ -84,18 +84,8 @@ func (l *Locker) decideAll(ctx context.Context, start time.Time, q record.Reques
 		}
 		locks[place] = lock
 	}
-	if l.indexed && !l.notesAlong() && q.Renew {
-		l.noteSoon(ctx, start, asked)
-	}
+	l.noteAfter(ctx, start, check, q, asked)
 	return nil
-}
-
-// sendChecks carries the scripts of a CheckAll, and on one server their notes.
-func (l *Locker) sendChecks(ctx context.Context, start time.Time, q record.Request, asked []*Mutex, calls []*wire.Call) error {
-	if l.notesAlong() && q.Renew {
-		return l.sendNoted(ctx, start, asked, calls...)
-	}
-	return l.wire.Do(ctx, start.Add(l.wire.Timeout()), calls...)
 }
 
 // unchecked is the error of a CheckAll that Redis did not answer.

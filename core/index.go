@@ -45,23 +45,34 @@ func mayHold(op *operation, q record.Request) bool { return op != check || q.Ren
 // than the record, they go by themselves, lest that server hold the calls up.
 func (l *Locker) notesAlong() bool { return l.indexed && l.wire.SingleServer() }
 
-// send carries a call, and on one server its note.
-func (m *Mutex) send(ctx context.Context, start time.Time, op *operation, q record.Request, call *wire.Call) error {
-	if m.locker.notesAlong() && mayHold(op, q) {
-		kept := *m // so that a mutex without an index needs no allocation
-		return m.locker.sendNoted(ctx, start, []*Mutex{&kept}, call)
+// send carries an operation's calls, one for each mutex, and on one server the notes of the holds that they may make or renew.
+func (l *Locker) send(
+	ctx context.Context, start time.Time, op *operation, q record.Request, mutexes []*Mutex, calls ...*wire.Call,
+) error {
+	deadline := start.Add(l.wire.Timeout())
+	if !l.notesAlong() || !mayHold(op, q) {
+		return l.wire.Do(ctx, deadline, calls...)
 	}
-	return m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
-}
-
-// sendNoted carries calls, one for each mutex, and notes the holds that they may make or renew.
-func (l *Locker) sendNoted(ctx context.Context, start time.Time, mutexes []*Mutex, calls ...*wire.Call) error {
 	notes := notesOf(mutexes)
-	err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), slices.Concat(calls, notes)...)
+	err := l.wire.Do(ctx, deadline, slices.Concat(calls, notes)...)
 	if err == nil {
 		l.reportNotes(ctx, start, mutexes, notes, nil)
 	}
 	return err
+}
+
+// send is that of the Locker, for one call.
+func (m *Mutex) send(ctx context.Context, start time.Time, op *operation, q record.Request, call *wire.Call) error {
+	if !m.locker.indexed { // the slice of the other way costs two allocations
+		return m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
+	}
+	return m.locker.send(ctx, start, op, q, m.alone(), call)
+}
+
+// alone returns the mutex as several, in a copy: so a mutex without an index needs no allocation.
+func (m *Mutex) alone() []*Mutex {
+	with := *m
+	return []*Mutex{&with}
 }
 
 // notesOf returns the notes of the mutexes' holds.
@@ -73,22 +84,12 @@ func notesOf(mutexes []*Mutex) []*wire.Call {
 	return notes
 }
 
-// noteAfter notes a hold once its call is answered, where the note did not go along. A claim ends with it, whatever the
-// answer was.
-func (m *Mutex) noteAfter(ctx context.Context, start time.Time, op *operation, q record.Request, granted bool) {
-	l := m.locker
+// noteAfter notes holds that a call has made or renewed, where the notes did not go along. It waits for the answers a tenth
+// of a call's time limit: a server that is down, with the index and without the record, must not hold a call up.
+func (l *Locker) noteAfter(ctx context.Context, start time.Time, op *operation, q record.Request, mutexes []*Mutex) {
 	if !l.indexed || l.notesAlong() || !mayHold(op, q) {
 		return
 	}
-	if claims := l.maxLocksPerUser > 0 && mayMakeHold(op, q); granted || claims {
-		kept := *m
-		l.noteSoon(ctx, start, []*Mutex{&kept})
-	}
-}
-
-// noteSoon notes holds, and waits for the answers a tenth of a call's time limit: a server that is down, with the index
-// and without the record, must not hold a call up.
-func (l *Locker) noteSoon(ctx context.Context, start time.Time, mutexes []*Mutex) {
 	ctx, notes := context.WithoutCancel(ctx), notesOf(mutexes)
 	done := make(chan struct{})
 	go func() { // it ends with the call's deadline
@@ -122,15 +123,17 @@ func (m *Mutex) indexFailed(ctx context.Context, start time.Time, err error) {
 	_ = m.locker.failed(ctx, start, m.locker.indexEvent(m.uid, m.user.ID), err)
 }
 
-// mayMakeHold reports whether an operation may make a hold.
-func mayMakeHold(op *operation, q record.Request) bool { return op != check || q.AcquireIfFree }
+// claims reports whether an operation, which may make a hold, claims a place among those that a user may have.
+func (l *Locker) claims(op *operation, q record.Request) bool {
+	return l.maxLocksPerUser > 0 && (op != check || q.AcquireIfFree)
+}
 
 // claim returns ErrTooManyLocks if the user holds as many other locks as a user may, and the call would be granted one more.
 // The claim that it leaves counts until the hold is noted, so calls at the same time cannot pass the cap. Where the index
 // cannot answer within half of the call's time, the user may.
 func (m *Mutex) claim(ctx context.Context, start time.Time, op *operation, q record.Request) error {
 	l := m.locker
-	if l.maxLocksPerUser == 0 || !mayMakeHold(op, q) {
+	if !l.claims(op, q) {
 		return nil
 	}
 	asking, cancel := context.WithDeadline(ctx, start.Add(l.wire.Timeout()/2))

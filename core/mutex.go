@@ -214,7 +214,9 @@ func (m *Mutex) decide(ctx context.Context, start time.Time, op *operation, q re
 		return nil, m.locker.failed(ctx, start, m.event(op), err)
 	}
 	lock, err := m.concludeCall(ctx, start, op, q, call, key)
-	m.noteAfter(ctx, start, op, q, err == nil)
+	if m.locker.indexed && (err == nil || m.locker.claims(op, q)) { // a claim ends with its note, whatever the answer is
+		m.locker.noteAfter(ctx, start, op, q, m.alone())
+	}
 	return lock, err
 }
 
