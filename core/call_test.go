@@ -139,9 +139,10 @@ func TestTheCallsOfAWaitAreItsLooksAndItsAcquire(t *testing.T) {
 type markKey struct{}
 
 // markHook is a client's hook that notes the marks of contexts.
-type markHook struct{ seen []any }
-
-func (h *markHook) DialHook(next redis.DialHook) redis.DialHook { return next }
+type markHook struct {
+	unhooked
+	seen []any
+}
 
 func (h *markHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {

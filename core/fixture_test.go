@@ -74,8 +74,8 @@ func newFixture(t *testing.T, client *redis.Client, options core.Options) *fixtu
 	return f
 }
 
-// onEmbedded is a fixture whose clock is the test's.
-func onEmbedded(t *testing.T) *fixture {
+// startEmbedded starts an embedded server, whose clock goes until it is set.
+func startEmbedded(t *testing.T) (*embedded.Server, *redis.Client) {
 	t.Helper()
 	server, err := embedded.Start()
 	if err != nil {
@@ -84,6 +84,13 @@ func onEmbedded(t *testing.T) *fixture {
 	t.Cleanup(server.Close)
 	client := server.Client(0)
 	t.Cleanup(func() { _ = client.Close() })
+	return server, client
+}
+
+// onEmbedded is a fixture whose clock is the test's.
+func onEmbedded(t *testing.T) *fixture {
+	t.Helper()
+	server, client := startEmbedded(t)
 	f := newFixture(t, client, core.Options{})
 	f.server, f.now = server, time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	server.SetTime(f.now)
@@ -197,4 +204,13 @@ func opened(t *testing.T, url string) redis.UniversalClient {
 	}
 	t.Cleanup(func() { _ = client.Close() })
 	return client
+}
+
+// unhooked is a hook that does nothing: others embed it.
+type unhooked struct{}
+
+func (unhooked) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (unhooked) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+func (unhooked) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }

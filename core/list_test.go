@@ -180,14 +180,9 @@ func collect(list func(func(core.Status, error) bool)) (all []core.Status, err e
 
 // countScans counts the commands SCAN of a client, and calls after with the number after each.
 type countScans struct {
+	unhooked
 	n     int
 	after func(n int)
-}
-
-func (h *countScans) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (h *countScans) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
 }
 
 func (h *countScans) ProcessHook(next redis.ProcessHook) redis.ProcessHook {

@@ -536,10 +536,8 @@ func TestProbeComparesClocks(t *testing.T) {
 }
 
 // otherClock lets TIME come from another shard's clock than the scripts' time.
-type otherClock struct{}
+type otherClock struct{ unhooked }
 
-func (otherClock) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (otherClock) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (otherClock) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
 		err := next(ctx, commands)

@@ -14,7 +14,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/editlock/editlock/core"
-	"github.com/editlock/editlock/core/embedded"
 	"github.com/editlock/editlock/core/redistest"
 )
 
@@ -24,13 +23,7 @@ func onIndexed(t *testing.T, options core.Options, test func(t *testing.T, f *fi
 	t.Parallel()
 	t.Run("embedded", func(t *testing.T) {
 		t.Parallel()
-		server, err := embedded.Start()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(server.Close)
-		client := server.Client(0)
-		t.Cleanup(func() { _ = client.Close() })
+		_, client := startEmbedded(t)
 		test(t, newFixture(t, client, options))
 	})
 	t.Run("redis", func(t *testing.T) {
@@ -417,10 +410,8 @@ func TestOnAClusterTheIndexIsOnAServerOfItsOwn(t *testing.T) {
 }
 
 // slowLooks is a hook under which plain reads are answered when their time is over.
-type slowLooks struct{}
+type slowLooks struct{ unhooked }
 
-func (slowLooks) DialHook(next redis.DialHook) redis.DialHook          { return next }
-func (slowLooks) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
 func (slowLooks) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
 		if commands[0].Name() == "getex" {
@@ -563,7 +554,7 @@ func TestALogOutEndsWhereRedisDoesNotAnswer(t *testing.T) {
 }
 
 // slowScripts is a hook under which many commands together are answered when their time is over.
-type slowScripts struct{ slowLooks }
+type slowScripts struct{ unhooked }
 
 func (slowScripts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, commands []redis.Cmder) error {
