@@ -126,6 +126,7 @@ func (c *console) breakNow(ctx context.Context, s *session, held core.Status, by
 	}
 	c.say("The hold is broken, by %s. %s is free now.", by.Name, held.UID)
 	c.say("What %s sees: with the next renewal or save, or at once where the page watches, the page learns that %s has ended the edit. It cannot save "+
-		"or resume; what was typed stays in it. To go on, its user has to acquire the lock anew. A job (Mutex.Hold) is cancelled at its next renewal.", cmp.Or(held.User.Name, idText(held.User.ID)), by.Name)
+		"or resume; what was typed stays in it. To go on, its user has to acquire the lock anew. A job (Mutex.Hold) is "+
+		"cancelled at its next renewal.", cmp.Or(held.User.Name, idText(held.User.ID)), by.Name)
 	return done
 }

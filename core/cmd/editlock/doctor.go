@@ -24,9 +24,11 @@ const examination = 15 * time.Second
 
 func doctor(ctx context.Context, c *console, args []string) int {
 	f := c.newFlags("doctor", "", "It tries on each master of Redis what the engine needs, and looks for settings that weaken locks. It writes one key "+
-		"of its own, which ends within a second. What it prints is sorted, the worst first: unfit, unavailable, weak (a lock may be lost), late (who waits "+
+		"of its own, which ends within a second. What it prints is sorted, the worst first: unfit, unavailable, weak (a lock may be lost), "+
+		"late (who waits "+
 		"hears late), note. The exit status is 0 if there are only notes, 1 if something is weak or late, 2 if something is unfit or did not answer.",
 		"editlock doctor -url redis://127.0.0.1:6379/5")
+	indexed := f.Bool("index", false, "try also what core.Options.IndexUsers and MaxLocksPerUser need")
 	f.withJSON("print each finding as a JSON object, one a line")
 	if _, status, ok := f.parse(args, 0); !ok {
 		return status
@@ -38,7 +40,9 @@ func doctor(ctx context.Context, c *console, args []string) int {
 	defer func() { _ = client.Close() }() // what was found is told already
 	ctx, cancel := context.WithTimeout(ctx, examination)
 	defer cancel()
-	findings, err := core.CheckServer(ctx, client, f.options())
+	options := f.options()
+	options.IndexUsers = *indexed
+	findings, err := core.CheckServer(ctx, client, options)
 	if errors.Is(err, core.ErrInvalid) {
 		return c.fail(err)
 	}

@@ -40,6 +40,9 @@ func TestDoctorFindsTheTrouble(t *testing.T) {
 		"an ACL without PUBLISH": {func(t *testing.T) string {
 			return withACL(t, redistest.Start(t, "--appendonly yes"), "~*", "&*", "+@all", "-publish")
 		}, warned, []string{"late publish", "the ACL refuses PUBLISH", "-> add +publish to the user's rules"}},
+		"an ACL without what an index needs": {func(t *testing.T) string {
+			return withACL(t, redistest.Start(t, "--appendonly yes"), "~*", "&*", "+@all", "-zadd")
+		}, warned, []string{"weak index", "LocksOf and ReleaseUser miss locks", "-> allow its commands"}},
 		"an ACL without EVALSHA": {func(t *testing.T) string {
 			return withACL(t, redistest.Start(t, "--appendonly yes"), "~*", "&*", "+@all", "-evalsha")
 		}, failed, []string{"cannot keep locks like this.", "unfit evalsha", "-> add +evalsha"}},
@@ -62,8 +65,8 @@ func TestDoctorFindsTheTrouble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			url := test.url(t)
-			call(t, "doctor", "-url", url).expect(t, test.status, test.texts...)
-			r := call(t, "doctor", "-json", "-url", url)
+			call(t, "doctor", "-index", "-url", url).expect(t, test.status, test.texts...)
+			r := call(t, "doctor", "-index", "-json", "-url", url)
 			r.expect(t, test.status)
 			for _, finding := range r.lines(t) {
 				if finding["check"] == "" || finding["severity"] == "" || finding["means"] == "" {

@@ -115,6 +115,7 @@ var troubled = map[string]func(t *testing.T) string{
 		server.SetTime(time.Now().Add(time.Hour))
 		return "redis://" + server.Addr()
 	},
+	"weak index":    func(t *testing.T) string { return withACL(t, well(t), "~*", "&*", "+@all", "-zadd") },
 	"late publish":  func(t *testing.T) string { return withACL(t, well(t), "~*", "&*", "+@all", "-publish") },
 	"late channels": func(t *testing.T) string { return withACL(t, well(t), "~*", "resetchannels", "+@all") },
 	"unfit cluster": func(t *testing.T) string { return "redis://" + redistest.StartCluster(t).Addrs()[0] },

@@ -192,7 +192,7 @@ func (c *console) describeHolder(name string, f found) {
 		c.say("%s is held by %s since %s, for %s.", name, f.who(user), clock(time.UnixMilli(f.Since)), brief(state.HeldFor))
 	case user.ID.IsZero():
 		c.say("Nobody holds %s.", name)
-	case f.Broken.Fence > 0 && f.Broken.User == f.User && f.Broken.Fence < f.Fence && len(f.Leases) == 0:
+	case f.Broken.Fence > 0 && f.Since == 0: // a break begins no hold
 		c.say("Nobody holds %s: the last hold was broken.", name)
 	default:
 		c.say("Nobody holds %s. The last holder was %s.", name, f.who(user))
