@@ -23,11 +23,10 @@ type Call struct {
 
 // The calls that are not named like a script.
 const (
-	checkAll    = "check all"
-	listing     = "list"
-	locksOf     = "locks of"
-	releaseUser = "release user"
-	watch       = "watch"
+	checkAll = "check all"
+	listing  = "list"
+	locksOf  = "locks of"
+	watch    = "watch"
 )
 
 // calling is a call under way. Its end follows.

@@ -15,7 +15,7 @@ const (
 	Acquired    EventKind = "acquired"
 	Renewed     EventKind = "renewed"
 	Passed      EventKind = "passed"       // a check found the user's hold, and changed nothing
-	Denied      EventKind = "denied"       // Other holds it; nobody where the lock is free, the hold lost, the session ended or the user has too many
+	Denied      EventKind = "denied"       // Other holds it; nobody where that is not the reason
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
 	TakenOver   EventKind = "taken over"   // from Other; nobody if a reply was lost
@@ -27,7 +27,7 @@ const (
 // on a cluster a failure of an index, comes in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
 	Kind    EventKind
-	Op      string // acquire, break, check, index, list, log out, ready, release, status, takeover or watch
+	Op      string // acquire, break, check, index, list, ready, release, release user, status, takeover or watch
 	Tenant  string // empty without Locker.WithTenant
 	UID     string
 	User    UserID // who acted; for Expired, whose hold it was

@@ -51,8 +51,10 @@ type Options struct {
 	// takes 1.3 to 1.9 times as long (examples/bench). Optional. Default: false.
 	IndexUsers bool
 	// MaxLocksPerUser is how many locks a user may hold at most; for one more the answer is ErrTooManyLocks, and never for
-	// what the user holds already. A call that failed counts as a lock for twice the Timeout. At most 10,000. It implies IndexUsers, and costs each call that may make a hold one more round trip
-	// before: a renewal takes 2.5 to 3.9 times as long. Where the index cannot answer, nothing is refused. With tenants, it counts in each. Optional. Default: no cap.
+	// what the user holds already. A call that failed counts as a lock for twice the Timeout. It implies IndexUsers, and costs
+	// each call that may make a hold one more round trip before: a renewal takes 2.5 to 3.9 times as long (examples/bench).
+	// Where the index cannot answer, nothing is refused. With tenants, it counts in each. At most 10,000. Optional. Default: no
+	// cap.
 	MaxLocksPerUser int
 	// Logger receives failures of the store at level Error, and panics of hooks, also where there is an OnEvent.
 	// slog.New(slog.DiscardHandler) switches it off. Optional. Default: slog.Default(), as it is at that moment.
@@ -169,7 +171,8 @@ func (l *Locker) Mutex(uid string, ttl time.Duration, user User) *Mutex {
 	return &Mutex{locker: l, uid: uid, ttl: ttl, user: user}
 }
 
-// Status returns what is true of a resource, in one round trip; a lock that has just ended takes a second one. Errors: ErrInvalid, ErrUnavailable, ErrClosed.
+// Status returns what is true of a resource, in one round trip; a lock that has just ended takes a second one.
+// Errors: ErrInvalid, ErrUnavailable, ErrClosed.
 func (l *Locker) Status(ctx context.Context, uid string) (state Status, err error) {
 	ctx, c := l.beginOn(ctx, status.name, uid)
 	defer func() { c.end(ctx, nil, err) }()

@@ -19,13 +19,13 @@ func newOperation(s record.Script) *operation {
 }
 
 var (
-	acquire  = newOperation(record.Acquire)
-	breaking = newOperation(record.Break)
-	check    = newOperation(record.Check)
-	logOut   = newOperation(record.LogOut)
-	release  = newOperation(record.Release)
-	status   = newOperation(record.Status)
-	takeOver = newOperation(record.TakeOver)
+	acquire     = newOperation(record.Acquire)
+	breaking    = newOperation(record.Break)
+	check       = newOperation(record.Check)
+	release     = newOperation(record.Release)
+	releaseUser = newOperation(record.ReleaseUser)
+	status      = newOperation(record.Status)
+	takeOver    = newOperation(record.TakeOver)
 )
 
 // call returns the operation's call for a key.

@@ -18,4 +18,4 @@ outcome, before = 'broken', text
 record.broken = { fence = record.fence, holder = record.user, user = caller, name = ARGV[3] }
 record.fence, record.user, record.name = math.max(now, record.fence + 1), caller, ARGV[3]
 if record.fence >= MAX_NUMBER then return redis.error_reply(MALFORMED) end -- no fence is left
-leases, linger = {}, nil
+record.since, leases, linger = nil, {}, nil

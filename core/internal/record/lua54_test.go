@@ -83,7 +83,7 @@ func callsOfAllOutcomes() []scriptCall {
 		{0, Release, linger(by("1", "")), "", None},
 		{0, Acquire, by("1", "e"), "", Renewed},
 		{0, Break, fence(bob, start-1), "", Conflict},
-		{0, LogOut, all(bob), "", None},
+		{0, ReleaseUser, all(bob), "", None},
 		{0, TakeOver, fence(bob, start), "", Ended},
 		{0, TakeOver, fence(by(`"1"`, "f"), start), "", Taken},
 		{0, Release, all(by(`"1"`, "")), "", Released},
@@ -104,7 +104,7 @@ func callsOfAllOutcomes() []scriptCall {
 	}
 	calls = append(calls,
 		scriptCall{0, Acquire, by("1", "s69"), "", Locked},
-		scriptCall{0, LogOut, all(by("2", "")), "", Broken},
+		scriptCall{0, ReleaseUser, all(by("2", "")), "", Broken},
 		scriptCall{0, Acquire, by("2", "s39"), "", Ended},
 		scriptCall{0, Acquire, by("1", "s69"), "", Ended},
 		scriptCall{set: `{"x":{"y":[1,2.5,"\u00e9\/"],"z":{}},"user":2,"fence":7,"leases":{"a":90000000000000,"b":1},"linger":5,"n":99999999999999}`},

@@ -8,7 +8,7 @@
 //	user     the holder's id: a number, or a string
 //	name     the holder's name, as others are shown it
 //	fence    of the hold, and of the last one when the lock is free
-//	since    when the hold began
+//	since    when the hold began; none after a break
 //	leases   when the lease of each session ends; "" is the unnamed one. An expired lease stays until a call
 //	         writes the record; a hold that has expired as a whole is reported by the next acquire
 //	linger   when a linger ends; it may have ended

@@ -55,9 +55,9 @@ func play(t *testing.T, seed uint64, choose func(n int, s Script) Script) (repli
 		switch s.Operation {
 		case "acquire", "check":
 			q.Fence *= int64(random.IntN(2))
-		case "break", "log out":
+		case "break", "release user":
 			q.Session, q.Duration = "", 0
-			if s.Operation == "log out" {
+			if s.Operation == "release user" {
 				q.Fence = 0
 			}
 		case "release":

@@ -122,7 +122,7 @@ func allAsked(user User, fence int64) []asked {
 			asked{Check, q},
 			asked{Check, with(func(q *Request) { q.Renew, q.AcquireIfFree, q.Session = true, true, "" })},
 			asked{Break, with(func(q *Request) { q.Fence, q.Session, q.Duration = fence, "", 0 })},
-			asked{LogOut, with(func(q *Request) { q.Session, q.Duration = "", 0 })},
+			asked{ReleaseUser, with(func(q *Request) { q.Session, q.Duration = "", 0 })},
 			asked{Release, q},
 			asked{Release, with(func(q *Request) { q.Session, q.Duration = "", time.Second })},
 			asked{Status, Request{}},
@@ -147,9 +147,9 @@ func (a asked) wanted(r *Record, now int64) Outcome {
 		return Free
 	case a.script.Operation == "break" && r.Fence != a.request.Fence:
 		return Conflict
-	case a.script.Operation == "log out" && !(locked && mine):
+	case a.script.Operation == "release user" && !(locked && mine):
 		return None
-	case a.script.Operation == "break", a.script.Operation == "log out":
+	case a.script.Operation == "break", a.script.Operation == "release user":
 		return Broken
 	case a.script.Operation == "check" && !locked:
 		return Free

@@ -33,20 +33,20 @@ var (
 // Script is the text of one operation.
 type Script struct {
 	Operation, Text string
-	// Repeatable reports that the script may be sent again after a lost reply. A release and a log-out may not: they
+	// Repeatable reports that the script may be sent again after a lost reply. A release, of a user too, may not: it
 	// could end what the same user acquired since.
 	Repeatable bool
 }
 
 // The operations.
 var (
-	Acquire  = Script{"acquire", recordLua + forgetLua + acquireLua + grantLua + writeLua, true}
-	Break    = Script{"break", recordLua + forgetLua + endedLua + breakLua + writeLua, true}
-	Check    = Script{"check", recordLua + forgetLua + checkLua + grantLua + writeLua, true}
-	LogOut   = Script{"log out", Break.Text, false}
-	Release  = Script{"release", recordLua + forgetLua + endedLua + releaseLua + writeLua, false}
-	Status   = Script{"status", recordLua + statusLua, true}
-	TakeOver = Script{"takeover", recordLua + forgetLua + takeoverLua + grantLua + writeLua, true}
+	Acquire     = Script{"acquire", recordLua + forgetLua + acquireLua + grantLua + writeLua, true}
+	Break       = Script{"break", recordLua + forgetLua + endedLua + breakLua + writeLua, true}
+	Check       = Script{"check", recordLua + forgetLua + checkLua + grantLua + writeLua, true}
+	Release     = Script{"release", recordLua + forgetLua + endedLua + releaseLua + writeLua, false}
+	ReleaseUser = Script{"release user", Break.Text, false}
+	Status      = Script{"status", recordLua + statusLua, true}
+	TakeOver    = Script{"takeover", recordLua + forgetLua + takeoverLua + grantLua + writeLua, true}
 )
 
 // Request is what an operation is asked.
