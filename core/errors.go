@@ -9,7 +9,8 @@ import (
 
 // The errors of this package. Match them with errors.Is; the types below carry the details.
 var (
-	// ErrResourceLocked: another user holds the lock. The error is a *ResourceLocked.
+	// ErrResourceLocked: another user holds the lock, or in ScopeSession another session of the caller's. The error is a
+	// *ResourceLocked.
 	ErrResourceLocked = errors.New("editlock: resource is locked by another user")
 	// ErrNotHeld: nobody holds the lock, so the caller does not either.
 	ErrNotHeld = errors.New("editlock: resource is not locked")
@@ -17,6 +18,8 @@ var (
 	ErrHoldLost = errors.New("editlock: hold was lost")
 	// ErrTakeoverConflict: the lock changed hands since who takes or breaks it has looked. The error is a *TakeoverConflict.
 	ErrTakeoverConflict = errors.New("editlock: lock has changed hands since")
+	// ErrNotAsked: nobody asks the caller to hand over. The error is a *NotAsked.
+	ErrNotAsked = errors.New("editlock: nobody asks for the lock")
 	// ErrSessionEnded: the session was released and takes no lease again; a page takes a new name.
 	ErrSessionEnded = errors.New("editlock: session has ended")
 	// ErrTooManyLocks: the user holds as many locks as Options.MaxLocksPerUser allows.
@@ -63,12 +66,17 @@ func invalid(argument, format string, args ...any) error {
 	return &InvalidError{Argument: argument, Reason: fmt.Sprintf(format, args...)}
 }
 
-// ResourceLocked is the error of a call that found another user's lock; it is ErrResourceLocked.
+// ResourceLocked is the error of a call that found somebody else's lock; it is ErrResourceLocked.
 type ResourceLocked struct {
-	Status // of that user's hold
+	Status // of that hold
+	// OtherSession reports that another session of the caller's own holds the lock (ScopeSession).
+	OtherSession bool
 }
 
 func (e *ResourceLocked) Error() string {
+	if e.OtherSession {
+		return fmt.Sprintf("editlock: resource %q is locked by another session of user %v", e.UID, e.User.ID)
+	}
 	return fmt.Sprintf("editlock: resource %q is locked by user %v", e.UID, e.User.ID)
 }
 
@@ -110,6 +118,18 @@ func (e *TakeoverConflict) Error() string {
 
 // Is makes errors.Is(err, ErrTakeoverConflict) true.
 func (e *TakeoverConflict) Is(target error) bool { return target == ErrTakeoverConflict }
+
+// NotAsked is the error of a handover for which nobody asks; it is ErrNotAsked.
+type NotAsked struct {
+	Status // of the caller's hold
+}
+
+func (e *NotAsked) Error() string {
+	return fmt.Sprintf("editlock: nobody asks for the lock of %q", e.UID)
+}
+
+// Is makes errors.Is(err, ErrNotAsked) true.
+func (e *NotAsked) Is(target error) bool { return target == ErrNotAsked }
 
 // CheckError is the error of a CheckAll: it names the resource that was not passed, and wraps the error that Check has for
 // it.

@@ -19,6 +19,8 @@ const (
 	Released    EventKind = "released"     // no lease is left but a linger
 	Expired     EventKind = "expired"      // noticed by the call that found it; User and Fence are those of the hold that is over
 	TakenOver   EventKind = "taken over"   // from Other; nobody if a reply was lost
+	Asked       EventKind = "asked"        // User asks Other to hand over; not when the ask is repeated
+	HandedOver  EventKind = "handed over"  // by User to Other, who asked
 	Broken      EventKind = "broken"       // User broke the hold of Other; nobody if a reply was lost
 	StoreFailed EventKind = "store failed" // Err; also when a guard with fail-open lets a request pass
 )
@@ -27,7 +29,7 @@ const (
 // on a cluster a failure of an index, comes in a goroutine of the engine. So the hook that receives it must be quick.
 type Event struct {
 	Kind    EventKind
-	Op      string // acquire, break, check, index, list, ready, release, release user, status, takeover or watch
+	Op      string // acquire, ask, break, check, handover, index, list, ready, release, release user, status, takeover or watch
 	Tenant  string // empty without Locker.WithTenant
 	UID     string
 	User    UserID // who acted; for Expired, whose hold it was
@@ -40,7 +42,7 @@ type Event struct {
 	Err       error
 }
 
-// LogEvents returns an Options.OnEvent that writes events to logger: refusals, takeovers, breaks and expiries at Info, the
+// LogEvents returns an Options.OnEvent that writes events to logger: refusals, takeovers, handovers, breaks and expiries at Info, the
 // rest at Debug. It leaves out failures of the store, which the Locker writes to Options.Logger by itself.
 func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 	return func(ctx context.Context, e Event) {
@@ -48,7 +50,7 @@ func LogEvents(logger *slog.Logger) func(context.Context, Event) {
 		switch e.Kind {
 		case StoreFailed:
 			return
-		case Denied, TakenOver, Broken, Expired:
+		case Denied, TakenOver, HandedOver, Broken, Expired:
 			level = slog.LevelInfo
 		}
 		if logger.Enabled(ctx, level) {

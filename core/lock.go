@@ -22,6 +22,8 @@ type Lock struct {
 	Sessions int
 	// HeldFor is how long the hold has lasted, ExpiresIn when it ends at the latest if nobody renews it.
 	HeldFor, ExpiresIn time.Duration
+	// AskedBy asks the caller to hand over (Mutex.Ask); nobody where no user does.
+	AskedBy User
 }
 
 // Status is what is true of a resource, for every caller. When it is not locked, only UID, Tenant and Fence have a
@@ -39,6 +41,15 @@ type Status struct {
 	Sessions int
 	// HeldFor is how long the hold has lasted, ExpiresIn when it ends at the latest if nobody renews it.
 	HeldFor, ExpiresIn time.Duration
+	// Session is the one that holds the lock in ScopeSession. It is empty where sessions in ScopeUser hold the lock together,
+	// and where nobody has acquired yet what was handed over.
+	Session string
+	// AskedBy asks the holder to hand over (Mutex.Ask); nobody where no user does. It is for the holder and for the asker.
+	AskedBy User
+	// Idle is how long the holder has not typed, as far as IdleKnown: the least of the sessions that have said so
+	// (Mutex.WithIdle).
+	Idle      time.Duration
+	IdleKnown bool
 	// Malformed is true when the resource's key in Redis holds something else than a record. Then nothing
 	// else is known, and every call on the resource is ErrUnavailable until the key ends or is removed.
 	Malformed bool
@@ -47,8 +58,17 @@ type Status struct {
 func newStatus(tenant, uid string, s record.State) Status {
 	return Status{
 		UID: uid, Tenant: tenant, Locked: s.Locked, User: User{ID: userIDOf(s.User), Name: s.Name}, Fence: s.Fence,
-		Sessions: s.Sessions, HeldFor: s.HeldFor, ExpiresIn: s.ExpiresIn, Malformed: s.Malformed,
+		Sessions: s.Sessions, HeldFor: s.HeldFor, ExpiresIn: s.ExpiresIn, Session: s.Session,
+		AskedBy: askedBy(s), Idle: s.Idle, IdleKnown: s.IdleKnown, Malformed: s.Malformed,
 	}
+}
+
+// askedBy returns who asks the holder to hand over; nobody where no user does.
+func askedBy(s record.State) User {
+	if s.Asker == nil {
+		return User{}
+	}
+	return User{ID: userIDOf(s.Asker.User), Name: s.Asker.Name}
 }
 
 // HeldBy reports whether the lock is that user's.
@@ -60,6 +80,9 @@ func (s Status) After(d time.Duration) Status {
 	if s.Locked {
 		s.HeldFor += d
 		s.ExpiresIn = max(s.ExpiresIn-d, time.Millisecond)
+	}
+	if s.IdleKnown {
+		s.Idle += d
 	}
 	return s
 }

@@ -19,10 +19,14 @@ type Mutex struct {
 	user    User
 	session string
 	named   bool // by a session
+	scope   Scope
+
+	idle      time.Duration
+	idleKnown bool
 }
 
 // WithSession returns the mutex for one of the user's sessions, a page or a tab: Acquire then makes that
-// session's lease, and Release ends that session alone. A name that ValidateSession refuses is reported by the
+// session's lease, and Release ends that session alone. See also ScopeSession. A name that ValidateSession refuses is reported by the
 // calls, as ErrInvalid.
 func (m *Mutex) WithSession(name string) *Mutex {
 	with := *m
@@ -30,7 +34,7 @@ func (m *Mutex) WithSession(name string) *Mutex {
 	return &with
 }
 
-// Acquire acquires the lock or renews it. Errors: *ResourceLocked when another user holds it, ErrSessionEnded,
+// Acquire acquires the lock or renews it. Errors: *ResourceLocked when somebody else holds it, ErrSessionEnded,
 // ErrTooManyLocks beyond Options.MaxLocksPerUser, ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Acquire(ctx context.Context) (lock *Lock, err error) {
 	ctx, c := m.begin(ctx, acquire)
@@ -49,7 +53,7 @@ func (m *Mutex) Resume(ctx context.Context, fence int64) (lock *Lock, err error)
 	return m.decide(ctx, time.Now(), acquire, record.Request{Fence: fence})
 }
 
-// AcquireWait is Acquire that waits for as long as another user holds the lock: it hears of a release, and
+// AcquireWait is Acquire that waits for as long as somebody else holds the lock: it hears of a release, and
 // looks again at the lock's end. When ctx ends first, the error is both the *ResourceLocked and ctx's; when the
 // Locker's waits end first, both that and ErrClosed. Errors besides: Acquire's.
 func (m *Mutex) AcquireWait(ctx context.Context) (*Lock, error) {
@@ -75,7 +79,7 @@ func (m *Mutex) acquireWait(ctx context.Context) (lock *Lock, begun time.Time, e
 			return nil, begun, err
 		}
 		if seen := statuses[0]; seen.Locked && !seen.HeldBy(m.user.ID) {
-			locked = &ResourceLocked{seen}
+			locked = m.lockedBy(seen)
 			continue
 		}
 		lock, begun, err := m.acquireOnce(ctx)
@@ -90,9 +94,9 @@ func (m *Mutex) acquireWait(ctx context.Context) (lock *Lock, begun time.Time, e
 	return nil, begun, errors.Join(locked, ErrClosed)
 }
 
-// TakeOver takes the lock from the user who holds it under the fence that the caller saw. Where it is free or
-// the caller's own, it is Acquire. Whether the user may do this is for the application to decide beforehand.
-// Errors, besides Acquire's: *TakeoverConflict when another user holds the lock under another fence.
+// TakeOver takes the lock from who holds it under the fence that the caller saw: another user, or in ScopeSession another
+// session of the caller's. Where it is free or the caller's own, it is Acquire. Whether the user may do this is for the application to decide beforehand.
+// Errors, besides Acquire's: *TakeoverConflict when somebody else holds the lock under another fence.
 func (m *Mutex) TakeOver(ctx context.Context, fence int64) (lock *Lock, err error) {
 	ctx, c := m.begin(ctx, takeOver)
 	defer func() { c.end(ctx, lock, err) }()
@@ -114,8 +118,8 @@ type CheckOptions struct {
 	AcquireIfFree bool
 }
 
-// Check reports the user's hold of the lock, in any session: it is the guard's question before an edit. It
-// takes at most one CheckOptions. Errors: *ResourceLocked when another user holds the lock, ErrNotHeld when
+// Check reports the user's hold of the lock, in any session, or in ScopeSession the session's: it is the guard's question
+// before an edit. It takes at most one CheckOptions. Errors: *ResourceLocked when somebody else holds the lock, ErrNotHeld when
 // nobody does, *HoldLost when the fence is another, ErrTooManyLocks with AcquireIfFree beyond Options.MaxLocksPerUser,
 // ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Check(ctx context.Context, options ...CheckOptions) (lock *Lock, err error) {
@@ -168,6 +172,7 @@ func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) (err err
 			return err
 		}
 	}
+	m = m.WithScope(ScopeUser) // a release names all that it ends
 	if err := m.validate(); err != nil {
 		return err
 	}
@@ -260,13 +265,17 @@ func (m *Mutex) concludeRead(ctx context.Context, start time.Time, q record.Requ
 	return lock, true, err
 }
 
-// afterRepeat returns the outcome of a call that was sent again after its reply was lost. A hold that is younger
-// than the call may have been made by an earlier attempt. Redis's times are whole milliseconds, so a hold can seem one older
-// than it is.
+// madeBy reports whether the hold may have been made by an earlier attempt of a call that took so long: it is younger than the
+// call. Redis's times are whole milliseconds, so a hold can seem one older than it is.
+func madeBy(reply record.Reply, took time.Duration) bool {
+	return reply.Record.State(reply.Now).HeldFor <= took+time.Millisecond
+}
+
+// afterRepeat returns the outcome of a call that was sent again after its reply was lost.
 func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.Duration) record.Outcome {
 	makesHolds := op != check || q.AcquireIfFree
 	found := reply.Outcome == record.Renewed || reply.Outcome == record.Held
-	if !makesHolds || !found || reply.Record.State(reply.Now).HeldFor > took+time.Millisecond {
+	if !makesHolds || !found || !madeBy(reply, took) {
 		return reply.Outcome
 	}
 	if op == takeOver {
@@ -287,16 +296,16 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q 
 	}
 	switch reply.Outcome {
 	case record.Acquired, record.Taken, record.Renewed, record.Held:
-		if !state.Locked || state.User != m.user.ID.recorded() {
+		if !m.holds(state) {
 			return nil, m.locker.failed(ctx, start, event, errors.New("the reply grants another user's hold"))
 		}
 	case record.Locked, record.Conflict:
-		if !state.Locked || state.User == m.user.ID.recorded() {
+		other := newStatus(m.locker.tenant, m.uid, state)
+		if !m.isLocked(other) {
 			return nil, m.locker.failed(ctx, start, event, errors.New("the reply denies the caller's own hold"))
 		}
-		other := newStatus(m.locker.tenant, m.uid, state)
 		if reply.Outcome == record.Locked {
-			return denied(other.User.ID, &ResourceLocked{other})
+			return denied(other.User.ID, m.lockedBy(other))
 		}
 		return denied(other.User.ID, &TakeoverConflict{other})
 	case record.Free:
@@ -315,7 +324,23 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q 
 		UID: m.uid, User: m.user, Fence: reply.Record.Fence,
 		Renewed:  reply.Outcome == record.Renewed || reply.Outcome == record.Held,
 		Sessions: state.Sessions, HeldFor: state.HeldFor, ExpiresIn: state.ExpiresIn,
+		AskedBy: askedBy(state),
 	}, nil
+}
+
+// holds reports whether the lock is the caller's: the user's, or in ScopeSession the session's.
+func (m *Mutex) holds(s record.State) bool {
+	return s.Locked && s.User == m.user.ID.recorded() && (m.scope != ScopeSession || s.Session == m.session)
+}
+
+// isLocked reports whether somebody else holds the lock: another user, or in ScopeSession another session.
+func (m *Mutex) isLocked(s Status) bool {
+	return s.Locked && (!s.HeldBy(m.user.ID) || m.scope == ScopeSession && s.Session != m.session)
+}
+
+// lockedBy returns the error for somebody else's lock.
+func (m *Mutex) lockedBy(s Status) *ResourceLocked {
+	return &ResourceLocked{Status: s, OtherSession: s.HeldBy(m.user.ID)}
 }
 
 // emitHeld makes the events of an operation that ended in the caller's hold.
@@ -343,6 +368,7 @@ func (m *Mutex) emitHeld(ctx context.Context, start time.Time, event Event, repl
 // request returns q as a request of the mutex's user, from its session.
 func (m *Mutex) request(q record.Request) record.Request {
 	q.User, q.Name, q.Session, q.Duration = m.user.ID.recorded(), m.user.displayName(), m.session, m.ttl
+	q.BySession, q.Idle, q.IdleKnown = m.scope == ScopeSession, m.idle, m.idleKnown
 	return q
 }
 
@@ -364,8 +390,14 @@ func (m *Mutex) validate() error {
 	if err := m.user.Validate(); err != nil {
 		return err
 	}
+	if err := m.scope.Validate(); err != nil {
+		return err
+	}
 	if m.named {
 		return ValidateSession(m.session)
+	}
+	if m.scope == ScopeSession {
+		return invalid("session", "scope session needs one")
 	}
 	return nil
 }

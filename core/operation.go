@@ -20,8 +20,10 @@ func newOperation(s record.Script) *operation {
 
 var (
 	acquire     = newOperation(record.Acquire)
+	ask         = newOperation(record.Ask)
 	breaking    = newOperation(record.Break)
 	check       = newOperation(record.Check)
+	handOver    = newOperation(record.HandOver)
 	release     = newOperation(record.Release)
 	releaseUser = newOperation(record.ReleaseUser)
 	status      = newOperation(record.Status)

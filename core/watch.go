@@ -9,8 +9,8 @@ import (
 )
 
 // Watch streams what is true of the uids: first what is true now, then again whenever one of them changes
-// hands (acquired by another, released, expired, taken over). A renewal is no change, and a state may come
-// again unchanged. A slow consumer misses states in between, never the last one.
+// hands (acquired by another, released, expired, taken over, handed over), or who asks for it. A renewal is no change, and
+// a state may come again unchanged. A slow consumer misses states in between, never the last one.
 //
 // An ErrUnavailable is yielded when Redis cannot answer; the stream goes on, and so may the consumer: the states come
 // when all of them are known again. The stream ends with ctx, with EndWaits and with Close. ErrInvalid is yielded alone.

@@ -17,7 +17,7 @@ import (
 //	Cache-Control: no-store
 //	Content-Type: application/json
 //
-//	{"uid":"draft","user_id":1,"fence":<f>,"renewed":false,"sessions":0,"held_ms":<+0>,"expires_in_ms":<-60000>}
+//	{"uid":"draft","user_id":1,"fence":<f>,"renewed":false,"sessions":0,"held_ms":<+0>,"expires_in_ms":<-60000>,"asked_by":null}
 //
 // Three kinds of placeholders stand for what cannot be written down:
 //

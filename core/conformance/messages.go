@@ -112,7 +112,7 @@ func (h hold) defaults() hold {
 func granted(h hold) string {
 	h = h.defaults()
 	return document(http.StatusOK, fmt.Sprintf(
-		`{"uid":"%s","user_id":%s,"fence":<%s>,"renewed":%t,"sessions":%d,"held_ms":<+%d>,"expires_in_ms":<-%d>}`,
+		`{"uid":"%s","user_id":%s,"fence":<%s>,"renewed":%t,"sessions":%d,"held_ms":<+%d>,"expires_in_ms":<-%d>,"asked_by":null}`,
 		h.uid, h.user, h.fence, h.renewed, h.sessions, h.held, h.left))
 }
 
@@ -128,7 +128,7 @@ func inUse(h hold) string {
 func (h hold) object() string {
 	h = h.defaults()
 	return fmt.Sprintf(`{"uid":"%s","locked":true,"mine":%t,"user_id":%s,"user_name":%s,"fence":<%s>,"sessions":%d,`+
-		`"held_ms":<+%d>,"expires_in_ms":<-%d>,"can_take_over":%t}`,
+		`"held_ms":<+%d>,"expires_in_ms":<-%d>,"can_take_over":%t,"asked_by":null,"idle_ms":null}`,
 		h.uid, h.mine, h.user, h.name, h.fence, h.sessions, h.held, h.left, h.canTakeOver)
 }
 
@@ -138,7 +138,7 @@ func free(uid, fence string) string {
 		fence = "<" + fence + ">"
 	}
 	return fmt.Sprintf(`{"uid":"%s","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":%s,"sessions":0,`+
-		`"held_ms":0,"expires_in_ms":0,"can_take_over":false}`, uid, fence)
+		`"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`, uid, fence)
 }
 
 // status is the block of a 200 on GET, with the name of its entity tag.

@@ -59,8 +59,8 @@ func FuzzHeaders(f *testing.F) {
 		r := Request{Header: func(string) []string { return []string{value} }}
 		trimmed := strings.Trim(value, " \t")
 
-		if name, refusal := r.session(); refusal == nil && (name != trimmed || core.ValidateSession(name) != nil) {
-			t.Fatalf("Lock-Session %q is read as %q", value, name)
+		if refusal := r.readSession(); refusal == nil && (r.session != trimmed || core.ValidateSession(r.session) != nil) {
+			t.Fatalf("Lock-Session %q is read as %q", value, r.session)
 		}
 		if fence, refusal := r.lockFence(); refusal == nil && strconv.FormatInt(fence, 10) != trimmed {
 			t.Fatalf("Lock-Fence %q is read as %d", value, fence)
@@ -82,8 +82,8 @@ func FuzzHeaders(f *testing.F) {
 	})
 }
 
-// FuzzTakeoverBody: a body is a fence, a 400 or a 413.
-func FuzzTakeoverBody(f *testing.F) {
+// FuzzBodyFence: a body is a fence, a 400 or a 413.
+func FuzzBodyFence(f *testing.F) {
 	for _, body := range []string{
 		`{"fence":1}`, `{"fence":1790000000000000}`, ` { "fence" : 7 , "x": [] } `, `{"fence":"1"}`, `{"fence":1.0}`, `{"fence":1e3}`,
 		`{"fence":0}`, `{"fence":-1}`, `{"fence":null}`, `{}`, `[]`, `null`, ``, `{"fence":1}{"fence":2}`, `{"fence":9007199254740992}`,
@@ -92,14 +92,14 @@ func FuzzTakeoverBody(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		r := Request{Body: func(limit int) ([]byte, error) { return []byte(body[:min(limit, len(body))]), nil }}
-		fence, refusal := r.takeoverFence()
+		fence, refusal := r.bodyFence()
 		switch {
 		case refusal == nil:
 			if fence < 1 || fence > core.MaxFence || !strings.Contains(body, strconv.FormatInt(fence, 10)) {
 				t.Fatalf("%q is read as %d", body, fence)
 			}
-		case len(body) > maxTakeoverBody && refusal.Status == http.StatusRequestEntityTooLarge:
-		case len(body) <= maxTakeoverBody && refusal.Status == http.StatusBadRequest:
+		case len(body) > maxBody && refusal.Status == http.StatusRequestEntityTooLarge:
+		case len(body) <= maxBody && refusal.Status == http.StatusBadRequest:
 		default:
 			t.Fatalf("%d bytes: status %d", len(body), refusal.Status)
 		}

@@ -127,8 +127,10 @@ func (g *Guard[C]) enter(c C, r *Request) (*Pass, *Response) {
 	if refusal != nil {
 		return nil, refusal
 	}
-	session, refusal := r.session()
-	if refusal != nil {
+	if refusal := r.readSession(); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := a.needSession(r); refusal != nil {
 		return nil, refusal
 	}
 	fence, refusal := g.fence(r, len(uids))
@@ -138,18 +140,18 @@ func (g *Guard[C]) enter(c C, r *Request) (*Pass, *Response) {
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return nil, refusal
 	}
-	locks, err := g.check(r, user, session, fence, uids)
+	locks, err := g.check(r, user, fence, uids)
 	switch {
 	case err == nil:
 	case g.options.FailOpen && errors.Is(err, core.ErrUnavailable):
 		return &Pass{}, nil
 	default:
-		return nil, g.refusal(c, user, err)
+		return nil, g.refusal(c, user, r, err)
 	}
 	pass := &Pass{locks: locks}
 	if g.options.ReleaseOnSuccess {
 		for _, uid := range uids {
-			pass.releases = append(pass.releases, a.mutex(r, uid, g.options.TTL, user, ""))
+			pass.releases = append(pass.releases, r.locker.Mutex(uid, g.options.TTL, user))
 		}
 	}
 	return pass, nil
@@ -199,10 +201,10 @@ func (g *Guard[C]) fence(r *Request, resources int) (int64, *Response) {
 }
 
 // check asks whether the user holds the locks, and renews them.
-func (g *Guard[C]) check(r *Request, user core.User, session string, fence int64, uids []string) ([]*core.Lock, error) {
+func (g *Guard[C]) check(r *Request, user core.User, fence int64, uids []string) ([]*core.Lock, error) {
 	options := core.CheckOptions{Fence: fence, Renew: !g.options.NoRenewal, AcquireIfFree: g.options.AcquireIfFree}
 	if len(uids) == 1 {
-		lock, err := g.api.mutex(r, uids[0], g.options.TTL, user, session).Check(r.Context, options)
+		lock, err := g.api.mutex(r, uids[0], g.options.TTL, user).Check(r.Context, options)
 		if err != nil {
 			return nil, &core.CheckError{UID: uids[0], Err: err}
 		}
@@ -210,19 +212,19 @@ func (g *Guard[C]) check(r *Request, user core.User, session string, fence int64
 	}
 	mutexes := make([]*core.Mutex, len(uids))
 	for i, uid := range uids {
-		mutexes[i] = g.api.mutex(r, uid, g.options.TTL, user, session)
+		mutexes[i] = g.api.mutex(r, uid, g.options.TTL, user)
 	}
 	return r.locker.CheckAll(r.Context, mutexes, options)
 }
 
 // refusal returns the answer to an error of check. Where the application names several resources, a 423 says which of
 // them is not the caller's.
-func (g *Guard[C]) refusal(c C, user core.User, err error) *Response {
+func (g *Guard[C]) refusal(c C, user core.User, r *Request, err error) *Response {
 	var checked *core.CheckError
 	if !errors.As(err, &checked) {
-		return g.api.failure(c, user, err)
+		return g.api.failure(c, user, r, err)
 	}
-	refusal := g.api.failure(c, user, checked.Err)
+	refusal := g.api.failure(c, user, r, checked.Err)
 	if g.options.UIDs != nil && refusal.Status == http.StatusLocked {
 		refusal.Body = append(refusal.Body[:len(refusal.Body)-1], `,"uid":`...)
 		refusal.Body = append(appendString(refusal.Body, checked.UID), '}')

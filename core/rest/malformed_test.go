@@ -27,9 +27,9 @@ func TestMalformedRecordSpoilsOnlyItsOwnEntry(t *testing.T) {
 
 	const unknown = `{"message":"Lock service is unavailable"}`
 	const bad = `{"uid":"bad","locked":null,"mine":false,"user_id":null,"user_name":null,"fence":null,` +
-		`"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false}`
+		`"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
 	const free = `{"uid":"free","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":null,` +
-		`"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false}`
+		`"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
 	wait := http.Header{"If-None-Match": {`"x"`}, "Prefer": {"wait=5"}}
 	for _, e := range []exchange{
 		{method: "GET", path: "/api/lock/bad/", status: 503, want: unknown},

@@ -48,6 +48,7 @@ type Request struct {
 
 	locker  *core.Locker // of the resources that the request names: the tenant's
 	tenant  string
+	session string
 	guarded bool // the route is the application's own
 }
 
@@ -203,25 +204,25 @@ func invalidHeader(name string, err error) *Response {
 	return refuse(http.StatusBadRequest, name+" is not valid", err)
 }
 
-// session returns the value of Lock-Session, or "" without one.
-func (r *Request) session() (string, *Response) {
+// readSession keeps the value of Lock-Session in r.
+func (r *Request) readSession() *Response {
 	name, given, err := r.single("Lock-Session")
 	if given && err == nil {
 		err = core.ValidateSession(name)
 	}
 	if err != nil {
-		return "", invalidHeader("Lock-Session", err)
+		return invalidHeader("Lock-Session", err)
 	}
-	return name, nil
+	r.session = name
+	return nil
 }
 
-// target returns the resource that the request names, and the session from which it comes.
-func (r *Request) target() (uid, session string, refusal *Response) {
+// target returns the resource that the request names, and keeps the session from which it comes in r.
+func (r *Request) target() (uid string, refusal *Response) {
 	if uid, refusal = r.uid(); refusal != nil {
-		return "", "", refusal
+		return "", refusal
 	}
-	session, refusal = r.session()
-	return uid, session, refusal
+	return uid, r.readSession()
 }
 
 // ifMatch returns the fence in If-Match, or 0 without one.
@@ -266,27 +267,36 @@ func (r *Request) lockFence() (int64, *Response) {
 
 // linger returns the value of Lock-Linger, or 0 without one.
 func (r *Request) linger() (time.Duration, *Response) {
-	value, given, err := r.single("Lock-Linger")
+	linger, _, refusal := r.seconds("Lock-Linger")
+	return linger, refusal // the engine caps it
+}
+
+// idle returns how long the caller has not typed, if the request says so.
+func (r *Request) idle() (idle time.Duration, known bool, refusal *Response) { return r.seconds("Lock-Idle") }
+
+// seconds returns a header that is a number of seconds. Beyond 2^31 they are not counted.
+func (r *Request) seconds(name string) (d time.Duration, given bool, refusal *Response) {
+	value, given, err := r.single(name)
 	if !given && err == nil {
-		return 0, nil
+		return 0, false, nil
 	}
 	if err == nil && (value == "" || strings.Trim(value, "0123456789") != "") {
-		err = invalid("Lock-Linger", "%q is no number of seconds", value)
+		err = invalid(name, "%q is no number of seconds", value)
 	}
 	if err != nil {
-		return 0, invalidHeader("Lock-Linger", err)
+		return 0, true, invalidHeader(name, err)
 	}
 	seconds, err := strconv.ParseInt(value, 10, 32)
 	if err != nil { // the value has only digits, so it is too large
 		seconds = math.MaxInt32
 	}
-	return time.Duration(seconds) * time.Second, nil // the engine caps it
+	return time.Duration(seconds) * time.Second, true, nil
 }
 
-// takeoverFence returns the fence in the body of a takeover.
-func (r *Request) takeoverFence() (int64, *Response) {
-	body, err := r.Body(maxTakeoverBody + 1)
-	if err == nil && len(body) > maxTakeoverBody {
+// bodyFence returns the fence in the body of a takeover or a handover.
+func (r *Request) bodyFence() (int64, *Response) {
+	body, err := r.Body(maxBody + 1)
+	if err == nil && len(body) > maxBody {
 		return 0, refuse(http.StatusRequestEntityTooLarge, "Body is too large", nil)
 	}
 	var document struct {

@@ -65,6 +65,11 @@ func (e Refusal) Header() []Field {
 	return slices.DeleteFunc(slices.Clone(e.response.Header), func(f Field) bool { return f == jsonType })
 }
 
+// has reports whether the response has a header of the name.
+func (r *Response) has(name string) bool {
+	return slices.ContainsFunc(r.Header, func(f Field) bool { return f.Name == name })
+}
+
 // WriteHTTP writes the response to w, for adapters whose framework is built on net/http.
 func (r *Response) WriteHTTP(w http.ResponseWriter) error {
 	for _, field := range r.Header {
@@ -111,21 +116,26 @@ func unavailable(err error) *Response {
 // The messages of answers that have more than a message.
 const (
 	messageInUse     = "Resource is already in use by another user"
+	messageOwnInUse  = "Resource is already in use in another session of yours"
 	messageNotYours  = "Resource is not locked by you"
 	messageMoved     = "Lock was held by another user since"
 	messageForgotten = "The hold is no longer remembered"
 	messageBroken    = "Lock was broken since"
 )
 
-// inUse returns the 423 of POST and of the guard if another user holds the lock. A zero holder is hidden from
+// inUse returns the 423 of POST and of the guard if somebody else holds the lock. A zero holder is hidden from
 // the caller, and null in the body.
 func inUse(locked *core.ResourceLocked) *Response {
-	body := append(appendID([]byte(`{"message":"`+messageInUse+`","user_id":`), locked.User.ID), '}')
+	message := messageInUse
+	if locked.OtherSession {
+		message = messageOwnInUse
+	}
+	body := append(appendID([]byte(`{"message":"`+message+`","user_id":`), locked.User.ID), '}')
 	r := document(http.StatusLocked, body,
 		Field{"Retry-After", strconv.FormatInt(ceil(locked.ExpiresIn, time.Second), 10)},
 		expiresIn(locked.ExpiresIn),
 		Field{"Lock-Fence", strconv.FormatInt(locked.Fence, 10)})
-	r.Err, r.Message = locked, messageInUse
+	r.Err, r.Message = locked, message
 	return r
 }
 
@@ -161,12 +171,17 @@ func expiresIn(d time.Duration) Field {
 	return Field{"Lock-Expires-In", strconv.FormatInt(ceil(d, time.Millisecond), 10)}
 }
 
+// idleFor is the header that says how long the holder has not typed.
+func idleFor(d time.Duration) Field {
+	return Field{"Lock-Idle", strconv.FormatInt(int64(d/time.Second), 10)}
+}
+
 // ceil returns d in units, rounded up, so that no lock looks free before it is free.
 func ceil(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 
 // held returns the body of a 200 on POST and takeover.
-func held(lock *core.Lock) []byte {
-	b := make([]byte, 0, 192)
+func held(lock *core.Lock, ask ask) []byte {
+	b := make([]byte, 0, 224)
 	b = appendString(append(b, `{"uid":`...), lock.UID)
 	b = appendID(append(b, `,"user_id":`...), lock.User.ID)
 	b = strconv.AppendInt(append(b, `,"fence":`...), lock.Fence, 10)
@@ -174,12 +189,13 @@ func held(lock *core.Lock) []byte {
 	b = strconv.AppendInt(append(b, `,"sessions":`...), int64(lock.Sessions), 10)
 	b = strconv.AppendInt(append(b, `,"held_ms":`...), ceil(lock.HeldFor, time.Millisecond), 10)
 	b = strconv.AppendInt(append(b, `,"expires_in_ms":`...), ceil(lock.ExpiresIn, time.Millisecond), 10)
-	return append(b, '}')
+	return append(ask.append(b), '}')
 }
 
 // view is the status of a lock as one caller may see it.
 type view struct {
 	core.Status // without its User if the caller may not see who it is
+	ask         ask
 	mine        bool
 	canTakeOver bool
 }
@@ -208,7 +224,25 @@ func (v view) append(b []byte, passing bool) []byte {
 		b = strconv.AppendInt(append(b, `,"expires_in_ms":`...), ceil(v.ExpiresIn, time.Millisecond), 10)
 	}
 	b = strconv.AppendBool(append(b, `,"can_take_over":`...), v.canTakeOver)
+	if passing || v.ask.shown {
+		b = v.ask.append(b)
+	}
+	switch {
+	case passing && v.IdleKnown:
+		b = strconv.AppendInt(append(b, `,"idle_ms":`...), ceil(v.Idle, time.Millisecond), 10)
+	case passing:
+		b = append(b, `,"idle_ms":null`...)
+	}
 	return append(b, '}')
+}
+
+// append appends who asks, as the member of an object.
+func (a ask) append(b []byte) []byte {
+	if !a.shown {
+		return append(b, `,"asked_by":null`...)
+	}
+	b = appendID(append(b, `,"asked_by":{"user_id":`...), a.by.ID)
+	return append(appendName(append(b, `,"user_name":`...), a.by.Name), '}')
 }
 
 // entityTag returns a weak entity tag. It covers all values but those that change with time.

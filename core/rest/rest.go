@@ -25,7 +25,7 @@ const defaultPath = "/api/lock"
 // Limits of the contract's section "Lock routes".
 const (
 	maxBulk         = 200  // uids of one bulk status
-	maxTakeoverBody = 4096 // bytes
+	maxBody         = 4096 // bytes, of a takeover or a handover
 )
 
 // Limits of the contract's section "Waiting".
@@ -63,6 +63,11 @@ type Config[C any] struct {
 	// Default: 1 minute.
 	TTL time.Duration
 
+	// Scope is what a hold belongs to. With core.ScopeSession it is one session of a user's: each POST but an ask, and each
+	// guarded request, must then send Lock-Session. All servers that share locks must have one scope; core.ScopeSession
+	// says what happens where they have not. Optional. Default: core.ScopeUser.
+	Scope core.Scope
+
 	// Authorize returns an error if the user may not use the lock of one of the uids. The answer is then
 	// 403, or 503 if the error is core.ErrUnavailable. It is called before anything is shown or changed,
 	// but not before a release: a user who has lost the right may still release the lock. Optional.
@@ -77,11 +82,12 @@ type Config[C any] struct {
 	// requests share one namespace.
 	Tenant func(C) string
 
-	// TakeOver reports whether the user may take the lock from its holder. Optional. Default: no user may.
+	// TakeOver reports whether the user may take the lock from its holder. It is not asked about another session of the
+	// user's own (core.ScopeSession), which a user may always take over. Optional. Default: no user may.
 	TakeOver func(c C, user core.User, held core.Status) bool
 
 	// Reveal reports whether the user may see who holds the lock. It is also asked about who has broken the user's own
-	// hold, as if that was the holder now. Optional. Default: every user may.
+	// hold, and who asks the user to hand over, as if that was the holder now. Optional. Default: every user may.
 	Reveal func(c C, user core.User, held core.Status) bool
 
 	// Error may rewrite a refusal (any 4xx or 5xx) into the application's own format before it is
@@ -140,6 +146,9 @@ func New[C any](locker *core.Locker, config Config[C]) (*API[C], error) {
 	}
 	if config.MaxWaitedUIDsPerUser == 0 {
 		config.MaxWaitedUIDsPerUser = defaultMaxWaitedUIDsPerUser
+	}
+	if err := config.Scope.Validate(); err != nil {
+		return nil, err
 	}
 	switch {
 	case locker == nil:

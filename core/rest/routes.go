@@ -18,6 +18,8 @@ type Route int
 const (
 	LockRoute     Route = iota // {path}/{uid}/
 	TakeoverRoute              // {path}/{uid}/takeover/
+	AskRoute                   // {path}/{uid}/ask/
+	HandoverRoute              // {path}/{uid}/handover/
 	BulkRoute                  // {path}s/
 )
 
@@ -43,6 +45,8 @@ func (a *API[C]) Endpoints(param string) []Endpoint {
 	return []Endpoint{
 		{lock, LockRoute}, {lock + "/", LockRoute},
 		{lock + "/takeover", TakeoverRoute}, {lock + "/takeover/", TakeoverRoute},
+		{lock + "/ask", AskRoute}, {lock + "/ask/", AskRoute},
+		{lock + "/handover", HandoverRoute}, {lock + "/handover/", HandoverRoute},
 		{a.config.Path + "s", BulkRoute}, {a.config.Path + "s/", BulkRoute},
 	}
 }
@@ -50,6 +54,8 @@ func (a *API[C]) Endpoints(param string) []Endpoint {
 var allowed = map[Route][]string{
 	LockRoute:     {http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete},
 	TakeoverRoute: {http.MethodPost},
+	AskRoute:      {http.MethodPost},
+	HandoverRoute: {http.MethodPost},
 	BulkRoute:     {http.MethodGet, http.MethodHead},
 }
 
@@ -81,6 +87,10 @@ func (a *API[C]) serve(c C, route Route, r *Request) *Response {
 		return a.bulk(c, user, r)
 	case route == TakeoverRoute:
 		return a.takeOver(c, user, r)
+	case route == AskRoute:
+		return a.ask(c, user, r)
+	case route == HandoverRoute:
+		return a.handOver(c, user, r)
 	case r.Method == http.MethodPost:
 		return a.acquire(c, user, r)
 	case r.Method == http.MethodDelete:
@@ -105,7 +115,11 @@ func safe(method string) bool {
 }
 
 func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
-	uid, session, refusal := r.target()
+	uid, refusal := a.target(r)
+	if refusal != nil {
+		return refusal
+	}
+	mutex, refusal := a.typingMutex(r, uid, user)
 	if refusal != nil {
 		return refusal
 	}
@@ -116,21 +130,25 @@ func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	var lock *core.Lock
-	var err error
-	if mutex := a.mutex(r, uid, a.config.TTL, user, session); fence != 0 {
-		lock, err = mutex.Resume(r.Context, fence)
-	} else {
-		lock, err = mutex.Acquire(r.Context)
+	if fence != 0 {
+		return a.granted(c, user, r)(mutex.Resume(r.Context, fence))
 	}
-	if err != nil {
-		return a.failure(c, user, err)
+	return a.granted(c, user, r)(mutex.Acquire(r.Context))
+}
+
+// granted returns the answer to what an acquire or a takeover came to.
+func (a *API[C]) granted(c C, user core.User, r *Request) func(*core.Lock, error) *Response {
+	return func(lock *core.Lock, err error) *Response {
+		if err != nil {
+			return a.failure(c, user, r, err)
+		}
+		ask := a.askOf(c, user, core.Status{UID: lock.UID, Tenant: r.tenant, Locked: true, User: user, Fence: lock.Fence, AskedBy: lock.AskedBy})
+		return document(http.StatusOK, held(lock, ask))
 	}
-	return document(http.StatusOK, held(lock))
 }
 
 func (a *API[C]) release(user core.User, r *Request) *Response {
-	uid, session, refusal := r.target()
+	uid, refusal := r.target()
 	if refusal != nil {
 		return refusal
 	}
@@ -138,7 +156,7 @@ func (a *API[C]) release(user core.User, r *Request) *Response {
 	if refusal != nil {
 		return refusal
 	}
-	mutex := a.mutex(r, uid, a.config.TTL, user, session)
+	mutex := a.mutex(r, uid, a.config.TTL, user)
 	if err := mutex.Release(r.Context, core.ReleaseOptions{Linger: linger}); err != nil {
 		return unavailable(err)
 	}
@@ -146,18 +164,22 @@ func (a *API[C]) release(user core.User, r *Request) *Response {
 }
 
 func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
-	uid, session, refusal := r.target()
+	uid, refusal := a.target(r)
 	if refusal != nil {
 		return refusal
 	}
-	fence, refusal := r.takeoverFence()
+	mutex, refusal := a.typingMutex(r, uid, user)
+	if refusal != nil {
+		return refusal
+	}
+	fence, refusal := r.bodyFence()
 	if refusal != nil {
 		return refusal
 	}
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	mutex := a.mutex(r, uid, a.config.TTL, user, session)
+	granted := a.granted(c, user, r)
 	// The policy decides about the holder that it was shown. If somebody acquires the lock after the look, the
 	// policy has not seen them, so the look is repeated. The number of looks is limited, because a lock could
 	// change hands all the time.
@@ -166,30 +188,62 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 		if err != nil {
 			return unavailable(err)
 		}
+		if seen.HeldBy(user.ID) && a.config.Scope == core.ScopeSession {
+			return granted(mutex.TakeOver(r.Context, fence)) // another session's, of which the policy is not asked, or its own
+		}
 		if !seen.Locked || seen.HeldBy(user.ID) {
 			lock, err := mutex.Acquire(r.Context)
 			if errors.Is(err, core.ErrResourceLocked) {
 				continue
 			}
-			if err != nil {
-				return a.failure(c, user, err)
-			}
-			return document(http.StatusOK, held(lock))
+			return granted(lock, err)
 		}
 		if a.config.TakeOver == nil || !a.config.TakeOver(c, user, seen) {
 			return refuse(http.StatusForbidden, "Takeover is not allowed", nil)
 		}
 		// A fence belongs to one user's hold. So if the fence is the same, it is the hold that the policy saw.
 		if seen.Fence != fence {
-			return a.failure(c, user, &core.TakeoverConflict{Status: seen})
+			return a.failure(c, user, r, &core.TakeoverConflict{Status: seen})
 		}
-		lock, err := mutex.TakeOver(r.Context, fence)
-		if err != nil {
-			return a.failure(c, user, err)
-		}
-		return document(http.StatusOK, held(lock))
+		return granted(mutex.TakeOver(r.Context, fence))
 	}
 	return unavailable(core.ErrUnavailable)
+}
+
+func (a *API[C]) ask(c C, user core.User, r *Request) *Response {
+	uid, refusal := r.target()
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := a.authorize(c, user, uid); refusal != nil {
+		return refusal
+	}
+	return a.shown(c, user, r)(a.mutex(r, uid, a.config.TTL, user).Ask(r.Context))
+}
+
+func (a *API[C]) handOver(c C, user core.User, r *Request) *Response {
+	uid, refusal := a.target(r)
+	if refusal != nil {
+		return refusal
+	}
+	fence, refusal := r.bodyFence()
+	if refusal != nil {
+		return refusal
+	}
+	if refusal := a.authorize(c, user, uid); refusal != nil {
+		return refusal
+	}
+	return a.shown(c, user, r)(a.mutex(r, uid, a.config.TTL, user).HandOver(r.Context, fence))
+}
+
+// shown returns the answer to what an ask or a handover came to.
+func (a *API[C]) shown(c C, user core.User, r *Request) func(core.Status, error) *Response {
+	return func(s core.Status, err error) *Response {
+		if err != nil {
+			return a.failure(c, user, r, err)
+		}
+		return document(http.StatusOK, a.view(c, user, r, s).append(nil, true))
+	}
 }
 
 func (a *API[C]) status(c C, user core.User, r *Request) *Response {
@@ -234,6 +288,11 @@ func many(views []view) []byte {
 // look answers a GET or HEAD with the states of the uids: at once, or after the first change if the client
 // wants to wait for one.
 func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body) *Response {
+	if a.config.Scope == core.ScopeSession { // else the answer does not depend on it
+		if refusal := r.readSession(); refusal != nil {
+			return refusal
+		}
+	}
 	if refusal := a.authorize(c, user, uids...); refusal != nil {
 		return refusal
 	}
@@ -259,7 +318,7 @@ func (a *API[C]) look(c C, user core.User, r *Request, uids []string, body body)
 func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, body body) (response *Response, known bool) {
 	views := make([]view, len(states))
 	for i, s := range states {
-		views[i] = a.view(c, user, s)
+		views[i] = a.view(c, user, r, s)
 	}
 	content := body(views)
 	if content == nil {
@@ -267,7 +326,11 @@ func (a *API[C]) answer(c C, user core.User, r *Request, states []core.Status, b
 	}
 	tag := Field{"ETag", entityTag(views)}
 	if r.noneMatch(tag.Value) {
-		return empty(http.StatusNotModified, tag, expiresIn(soonest(states))), true
+		response := empty(http.StatusNotModified, tag, expiresIn(soonest(states)))
+		if len(views) == 1 && views[0].IdleKnown {
+			response.Header = append(response.Header, idleFor(views[0].Idle))
+		}
+		return response, true
 	}
 	return document(http.StatusOK, content, tag), false
 }
@@ -283,10 +346,15 @@ func soonest(states []core.Status) time.Duration {
 	return first
 }
 
-// view returns the status as the user may see it.
-func (a *API[C]) view(c C, user core.User, s core.Status) view {
-	v := view{Status: a.visible(c, user, s), mine: s.HeldBy(user.ID)}
-	v.canTakeOver = s.Locked && !v.mine && a.config.TakeOver != nil && a.config.TakeOver(c, user, s)
+// view returns the status as the user may see it, from the session that the request names.
+func (a *API[C]) view(c C, user core.User, r *Request, s core.Status) view {
+	v := view{Status: a.visible(c, user, s), ask: a.askOf(c, user, s), mine: s.HeldBy(user.ID)}
+	switch {
+	case v.mine:
+		v.canTakeOver = a.config.Scope == core.ScopeSession && (s.Session == "" || s.Session != r.session)
+	case s.Locked:
+		v.canTakeOver = a.config.TakeOver != nil && a.config.TakeOver(c, user, s)
+	}
 	return v
 }
 
@@ -298,10 +366,35 @@ func (a *API[C]) holder(c C, user core.User, s core.Status) core.User {
 	return s.User
 }
 
-// visible returns the status without its holder, if the user may not see who it is.
+// visible returns the status with what the user may see of it: of a hidden holder nothing, and no ask of others.
 func (a *API[C]) visible(c C, user core.User, s core.Status) core.Status {
-	s.User = a.holder(c, user, s)
+	if s.User = a.holder(c, user, s); s.User.ID.IsZero() {
+		s.Session, s.Idle, s.IdleKnown = "", 0, false
+	}
+	s.AskedBy = a.askOf(c, user, s).by
 	return s
+}
+
+// ask is a user's ask as one caller may see it.
+type ask struct {
+	shown bool
+	by    core.User // the zero User if the caller may not see who it is
+}
+
+// askOf returns the ask for a lock as the user may see it: the holder and the asker see it, and nobody else.
+func (a *API[C]) askOf(c C, user core.User, s core.Status) ask {
+	switch {
+	case s.AskedBy.ID.IsZero():
+		return ask{}
+	case s.AskedBy.ID == user.ID:
+		return ask{true, s.AskedBy}
+	case s.HeldBy(user.ID):
+		asker := s
+		asker.User = s.AskedBy
+		return ask{true, a.holder(c, user, asker)}
+	default:
+		return ask{}
+	}
 }
 
 // visibleLoss returns the loss without who broke the hold, if the user may not see who it is.
@@ -311,21 +404,22 @@ func (a *API[C]) visibleLoss(c C, user core.User, lost *core.HoldLost) *core.Hol
 }
 
 // failure returns the answer to an error of package core. Its Err names no holder whom the user may not see.
-func (a *API[C]) failure(c C, user core.User, err error) *Response {
+func (a *API[C]) failure(c C, user core.User, r *Request, err error) *Response {
 	var locked *core.ResourceLocked
 	var lost *core.HoldLost
 	var conflict *core.TakeoverConflict
+	var unasked *core.NotAsked
 	switch {
 	case errors.As(err, &locked):
-		return inUse(&core.ResourceLocked{Status: a.visible(c, user, locked.Status)})
+		return inUse(&core.ResourceLocked{Status: a.visible(c, user, locked.Status), OtherSession: locked.OtherSession})
 	case errors.As(err, &lost) && lost.By.ID.IsZero():
 		return holdLost(lost)
 	case errors.As(err, &lost):
 		return broken(a.visibleLoss(c, user, lost))
 	case errors.As(err, &conflict):
-		r := document(http.StatusConflict, a.view(c, user, conflict.Status).append(nil, true))
-		r.Err = &core.TakeoverConflict{Status: a.visible(c, user, conflict.Status)}
-		return r
+		return a.conflict(c, user, r, conflict.Status, &core.TakeoverConflict{Status: a.visible(c, user, conflict.Status)})
+	case errors.As(err, &unasked):
+		return a.conflict(c, user, r, unasked.Status, &core.NotAsked{Status: a.visible(c, user, unasked.Status)})
 	case errors.Is(err, core.ErrNotHeld):
 		return notYours()
 	case errors.Is(err, core.ErrTooManyLocks):
@@ -337,11 +431,48 @@ func (a *API[C]) failure(c C, user core.User, err error) *Response {
 	}
 }
 
-// mutex returns the user's mutex for a resource, for a session if there is one.
-func (a *API[C]) mutex(r *Request, uid string, ttl time.Duration, user core.User, session string) *core.Mutex {
+// conflict returns the 409, which shows what is true instead of what the caller saw.
+func (a *API[C]) conflict(c C, user core.User, r *Request, s core.Status, err error) *Response {
+	response := document(http.StatusConflict, a.view(c, user, r, s).append(nil, true))
+	response.Err = err
+	return response
+}
+
+// target returns the resource that a request names which changes the caller's hold, and keeps its session in r. In scope
+// session it must name one.
+func (a *API[C]) target(r *Request) (uid string, refusal *Response) {
+	if uid, refusal = r.target(); refusal != nil {
+		return "", refusal
+	}
+	return uid, a.needSession(r)
+}
+
+// needSession refuses a request that names no session, where the scope is session.
+func (a *API[C]) needSession(r *Request) *Response {
+	if a.config.Scope != core.ScopeSession || r.session != "" {
+		return nil
+	}
+	return refuse(http.StatusBadRequest, "Lock-Session is required", invalid("Lock-Session", "it is missing, and the scope is session"))
+}
+
+// mutex returns the user's mutex for a resource, in the session that the request names.
+func (a *API[C]) mutex(r *Request, uid string, ttl time.Duration, user core.User) *core.Mutex {
 	mutex := r.locker.Mutex(uid, ttl, user)
-	if session != "" {
-		mutex = mutex.WithSession(session)
+	if r.session != "" {
+		mutex = mutex.WithSession(r.session)
+	}
+	if a.config.Scope != "" {
+		mutex = mutex.WithScope(a.config.Scope)
 	}
 	return mutex
+}
+
+// typingMutex is mutex for a request that may say how long its caller has not typed.
+func (a *API[C]) typingMutex(r *Request, uid string, user core.User) (*core.Mutex, *Response) {
+	mutex := a.mutex(r, uid, a.config.TTL, user)
+	idle, known, refusal := r.idle()
+	if known {
+		mutex = mutex.WithIdle(idle)
+	}
+	return mutex, refusal
 }

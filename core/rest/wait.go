@@ -31,7 +31,7 @@ func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body body
 	defer cancel()
 	// Of many uids little may be kept while the request waits: the 304, and when the first of the locks ends.
 	var unchanged *Response
-	var expires time.Duration
+	var expires, idle time.Duration
 	var seen time.Time
 	for states, err := range r.locker.Watch(ctx, uids...) {
 		if err != nil {
@@ -48,11 +48,15 @@ func (a *API[C]) await(c C, user core.User, r *Request, uids []string, body body
 			return applied(response, wait), true
 		}
 		unchanged, expires, seen = response, soonest(states), time.Now()
+		idle = states[0].Idle
 	}
 	if expires > 0 {
 		expires = max(expires-time.Since(seen), time.Millisecond)
 	}
 	unchanged.Header = append(unchanged.Header, expiresIn(expires))
+	if unchanged.has("Lock-Idle") {
+		unchanged.Header = append(unchanged.Header, idleFor(idle+time.Since(seen)))
+	}
 	return applied(unchanged, wait), false
 }
 

@@ -153,6 +153,9 @@ func (h *Hub) learn(t *topic, number int64, state record.State, announced bool) 
 	if state.Locked {
 		next = min(next, max(state.ExpiresIn, soonestLook))
 	}
+	if state.Asker != nil {
+		next = min(next, max(state.Asker.For, soonestLook))
+	}
 	h.scheduleAfter(t, number, next)
 }
 

@@ -74,17 +74,27 @@ func (t *topic) leave(position int32) {
 
 // set takes over what a look has seen. The strings of a state are parts of a whole record, which is not to be kept.
 func (t *topic) set(state record.State) {
-	if user, name := t.state.User, t.state.Name; state.User == user && state.Name == name {
-		state.User, state.Name = user, name
-	} else {
-		state.User, state.Name = record.User(strings.Clone(string(state.User))), strings.Clone(state.Name)
+	old := &t.state
+	state.User, state.Name = kept(state.User, old.User), kept(state.Name, old.Name)
+	state.Session = kept(state.Session, old.Session)
+	if a := state.Asker; a != nil {
+		state.Asker = &record.Asker{User: kept(a.User, ""), Name: kept(a.Name, ""), For: a.For}
 	}
 	t.state = state
 }
 
-// differs reports whether the lock has changed hands between two states. A renewal is no change.
+// kept returns the text, as the old one if that is the same, else in memory of its own.
+func kept[T ~string](text, old T) T {
+	if text == old {
+		return old
+	}
+	return T(strings.Clone(string(text)))
+}
+
+// differs reports whether the lock has changed hands between two states, or who asks for it. A renewal is no change.
 func differs(a, b record.State) bool {
-	return a.Locked != b.Locked || a.User != b.User || a.Name != b.Name || a.Fence != b.Fence || a.Malformed != b.Malformed
+	return a.Locked != b.Locked || a.User != b.User || a.Name != b.Name || a.Fence != b.Fence ||
+		!a.Asker.IsSame(b.Asker) || a.Malformed != b.Malformed
 }
 
 // agenda is when to look at which topic, the soonest first, with one timer for all. The hub's mutex guards it.

@@ -8,14 +8,9 @@ elseif not (held and mine) then
   return unchanged('none')
 end
 
-local named = {}
-for name in pairs(leases) do
-  if name ~= '' and #named < MAX_ENDED then named[#named + 1] = name end
-end
-end_sessions(record.user, named)
-
+end_all_sessions()
 outcome, before = 'broken', text
 record.broken = { fence = record.fence, holder = record.user, user = caller, name = ARGV[3] }
 record.fence, record.user, record.name = math.max(now, record.fence + 1), caller, ARGV[3]
 if record.fence >= MAX_NUMBER then return redis.error_reply(MALFORMED) end -- no fence is left
-record.since, leases, linger = nil, {}, nil
+record.since, record.session, leases, linger, ask = nil, nil, {}, nil, nil

@@ -28,6 +28,10 @@ func (r *Record) Check(now int64, q Request, timeout time.Duration) (Outcome, bo
 		return Free, !r.IsUncertain(now, timeout)
 	case r.User != q.User:
 		return Locked, true
+	case q.BySession && r.Session != q.Session && r.hasLeaseBeside(q.Session, now):
+		return Locked, true
+	case q.BySession && r.holdingSession(now) != q.Session:
+		return Free, true // a linger waits for one of the user's sessions to acquire
 	case q.Fence > 0 && r.Fence != q.Fence:
 		return Moved, true
 	case q.Renew && r.renewalIsDue(now, q):

@@ -3,16 +3,17 @@
 local renew = string.find(ARGV[9], 'renew', 1, true)
 local acquire = string.find(ARGV[9], 'acquire', 1, true)
 
-if held and not mine then return unchanged('locked') end
-if not held and not acquire then return unchanged('free') end
+local holds = held and mine
+if locked then return unchanged('locked') end
+if not holds and not acquire then return unchanged('free') end
 if named_fence > 0 then
   if not record.user then return unchanged('forgotten') end
-  if not mine or record.fence ~= named_fence then return unchanged('moved') end
+  if not (mine or heir) or record.fence ~= named_fence then return unchanged('moved') end
 end
-if not held and session_ended then return unchanged('free') end -- an ended session acquires nothing
-if held and not renew then return unchanged('held') end
+if not holds and session_ended then return unchanged('free') end -- an ended session acquires nothing
+if holds and not renew then return unchanged('held') end
 
-if held then
+if holds then
   -- A check of a held lock makes no lease. It renews the session's own, else the one that ends last (of several a named
   -- one before the unnamed, and the first by name), and none if only a linger is left.
   local chosen

@@ -17,3 +17,12 @@ local function end_sessions(user, names)
   while #entries > MAX_ENDED do forget_one(entries) end
   ended = entries
 end
+
+-- end_all_sessions ends every session of the hold.
+local function end_all_sessions()
+  local names = {}
+  for name in pairs(leases) do
+    if name ~= '' and #names < MAX_ENDED then names[#names + 1] = name end
+  end
+  end_sessions(record.user, names)
+end

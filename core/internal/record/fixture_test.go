@@ -17,7 +17,7 @@ const (
 	ttl       = time.Minute
 )
 
-var operations = []Script{Acquire, Break, Check, Release, ReleaseUser, Status, TakeOver}
+var operations = []Script{Acquire, Ask, Break, Check, HandOver, Release, ReleaseUser, Status, TakeOver}
 
 // onRedis returns a client of a redis-server of the test's own.
 func onRedis(t testing.TB) *redis.Client {

@@ -2,13 +2,20 @@
 if not outcome then
   outcome = 'renewed'
   if not (held and mine) then
-    outcome, announced = held and 'taken' or 'acquired', true
-    if held or next(leases) then before = text end -- a hold whose linger has ended was released, and did not expire
-    if not mine then record.fence, record.user = math.max(now, (record.fence or 0) + 1), caller end
+    outcome, announced = locked and 'taken' or 'acquired', true
+    if locked or (not held and next(leases)) then before = text end -- a hold whose linger has ended was released, and did not expire
+    if not (mine or heir) then
+      record.fence, record.user, record.session = math.max(now, (record.fence or 0) + 1), caller, nil
+    end
     if record.fence >= MAX_NUMBER then return redis.error_reply(MALFORMED) end -- no fence is left for a new holder
-    record.since, linger, leases = now, nil, {}
+    record.since, linger, leases, typed = now, nil, {}, nil
   end
   record.name = ARGV[3]
+  if by_session then
+    record.session = session
+  elseif record.session and record.session ~= session then
+    record.session = SEVERAL
+  end
 
   -- The holder's call forgets leases that have expired. Of 32 named ones the first to end makes room.
   local named, first = 0, nil
@@ -25,5 +32,11 @@ if not outcome then
     if session ~= '' and named >= MAX_SESSIONS then leases[first] = nil end
   end
   leases[session] = now + duration
+  if idle then
+    typed = typed or {}
+    typed[session] = math.max(now - idle, 0)
+  elseif typed then
+    typed[session] = nil
+  end
 end
 

@@ -13,13 +13,16 @@
 --          fence that the caller names, 0 for none
 --          duration and retention together, in milliseconds
 --          command that announces a change: PUBLISH, or SPUBLISH
---          options, words in any order: renew, acquire (of a check)
+--          options, words in any order: session (the scope), renew, acquire (of a check)
+--          idle: for how many milliseconds the caller has not typed, '' if that is not said
 --
 -- The record is JSON; record.go says what its fields mean and has the same rule for what is valid.
 -- Times are milliseconds of Redis's clock, since cjson prints no more than 14 digits of a number.
 -- Fields that these scripts do not know stay in the record.
 local MAX_SIZE, MAX_NUMBER = 16384, 1e14
 local MAX_SESSIONS, MAX_ENDED, ENDED_MEMORY = 32, 64, 600000
+local ASK_MEMORY = 30000
+local SEVERAL = '*' -- no session has this name
 local MALFORMED = 'MALFORMED editlock: the key does not hold the record of a resource'
 
 local clock = redis.call('TIME')
@@ -29,9 +32,11 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- would leave half of a change behind.
 local caller = tonumber(ARGV[2]) or string.sub(ARGV[2], 2, -2)
 local session = ARGV[4]
-local duration, named_fence, lifetime = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local duration, named_fence, lifetime, idle = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[10])
+local by_session = string.find(ARGV[9], 'session', 1, true)
 if not (duration and duration >= 0 and duration % 1 == 0 and now + duration < MAX_NUMBER and named_fence
-    and lifetime and lifetime > duration and lifetime % 1 == 0 and lifetime < MAX_NUMBER) then
+    and lifetime and lifetime > duration and lifetime % 1 == 0 and lifetime < MAX_NUMBER
+    and (ARGV[10] == '' or idle and idle >= 0 and idle < MAX_NUMBER and idle % 1 == 0)) then
   return redis.error_reply('ERR editlock: argument out of range')
 end
 
@@ -69,7 +74,7 @@ elseif not (is_user(record.user) and is_time(record.fence) and record.fence >= 1
   return redis.error_reply(MALFORMED)
 end
 if (record.name ~= nil and type(record.name) ~= 'string') or (record.since ~= nil and not is_time(record.since))
-    or (linger ~= nil and not is_time(linger)) then
+    or (linger ~= nil and not is_time(linger)) or (record.session ~= nil and type(record.session) ~= 'string') then
   return redis.error_reply(MALFORMED)
 end
 
@@ -97,8 +102,33 @@ if ended ~= nil then
   end
 end
 
+-- Of what nothing valid says, nothing is known.
+local ask = record.ask -- of this hold, and not over
+if not (type(ask) == 'table' and record.user and ask.fence == record.fence and is_user(ask.user) and ask.user ~= record.user
+    and type(ask.name) == 'string' and is_time(ask['until']) and ask['until'] > now) then
+  ask = nil
+end
+local typed = type(record.typed) == 'table' and record.typed or nil -- when each session was typed in last
+for name, at in pairs(typed or {}) do
+  if type(name) ~= 'string' or not is_time(at) then typed[name] = nil end
+end
+
 local held = expires > now
 local mine = record.user == caller
+local locked = held and not mine -- somebody else holds the lock
+local heir = false               -- the session may take up the user's hold, under its fence
+
+-- In scope session a hold is one session's. A hold without one was made in scope user, or handed over: then it is that of the
+-- session with the only lease, or else of the first that acquires.
+if by_session and mine and record.session ~= session then
+  local others = false
+  for name, lease_end in pairs(leases) do
+    if name ~= session and lease_end > now then others = true end
+  end
+  local unbound = not record.session and not others
+  locked, mine = others, unbound and leases[session] ~= nil and (leases[session] > now or not held)
+  heir = unbound and held and not mine
+end
 
 -- unchanged replies without a change, as write.lua does after one. A replica, or a master that was demoted, would
 -- run such a script and answer from the past: it refuses GETEX, which changes nothing but counts as a write.

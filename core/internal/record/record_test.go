@@ -163,6 +163,11 @@ func TestStateAtTheMillisecond(t *testing.T) {
 	locked := func(sessions int, expiresIn time.Duration) State {
 		return State{Locked: true, User: "1", Name: "Ann", Fence: 7, Sessions: sessions, HeldFor: 2 * time.Second, ExpiresIn: expiresIn}
 	}
+	lockedBy := func(session string, expiresIn time.Duration) State {
+		s := locked(1, expiresIn)
+		s.Session = session
+		return s
+	}
 	free := State{Fence: 7}
 	lingering := held()
 	lingering.Linger = now + 3000
@@ -177,17 +182,17 @@ func TestStateAtTheMillisecond(t *testing.T) {
 		want   State
 	}{
 		"nobody held it":                            {Record{}, State{}},
-		"a lease that ends a millisecond later":     {held(Lease{"a", now + 1}), locked(1, time.Millisecond)},
+		"a lease that ends a millisecond later":     {held(Lease{"a", now + 1}), lockedBy("a", time.Millisecond)},
 		"a lease that ends now":                     {held(Lease{"a", now}), free},
 		"a lease that ended":                        {held(Lease{"a", now - 1}), free},
 		"no lease":                                  {held(), free},
 		"the lease that ends last counts":           {held(Lease{"a", now + 5}, Lease{"b", now + 9}, Lease{"c", now + 7}), locked(3, 9*time.Millisecond)},
 		"the unnamed lease is no session":           {held(Lease{"", now + 9}, Lease{"a", now + 5}), locked(1, 9*time.Millisecond)},
-		"a lease that ended is no session":          {held(Lease{"a", now}, Lease{"b", now + 1}), locked(1, time.Millisecond)},
+		"a lease that ended is no session":          {held(Lease{"a", now}, Lease{"b", now + 1}), lockedBy("b", time.Millisecond)},
 		"a linger holds the lock":                   {lingering, locked(0, 3*time.Second)},
 		"a linger that ends now does not":           {lingered, free},
-		"a linger that ends after the last lease":   {both, locked(1, 2*time.Millisecond)},
-		"a hold that began later than now is fresh": {future, State{Locked: true, User: "1", Name: "Ann", Fence: 7, Sessions: 1, ExpiresIn: time.Millisecond}},
+		"a linger that ends after the last lease":   {both, lockedBy("a", 2*time.Millisecond)},
+		"a hold that began later than now is fresh": {future, State{Locked: true, User: "1", Name: "Ann", Fence: 7, Sessions: 1, Session: "a", ExpiresIn: time.Millisecond}},
 	} {
 		if got := test.record.State(now); got != test.want {
 			t.Errorf("%s: %+v, want %+v", name, got, test.want)

@@ -12,22 +12,26 @@ type Outcome string
 
 // The outcomes.
 const (
-	Acquired  Outcome = "acquired"
-	Renewed   Outcome = "renewed"
-	Taken     Outcome = "taken"     // from another user
-	Held      Outcome = "held"      // by the caller, and no renewal was due
-	Locked    Outcome = "locked"    // by another user
-	Free      Outcome = "free"      // nobody holds the lock
-	Moved     Outcome = "moved"     // the fence is not that of a hold of the caller's any more
-	Forgotten Outcome = "forgotten" // no hold is remembered
-	Ended     Outcome = "ended"     // the session was released
-	Conflict  Outcome = "conflict"  // held by another user under another fence
-	Released  Outcome = "released"  // the lock is free
-	Lingering Outcome = "lingering" // no lease is left but a linger
-	Broken    Outcome = "broken"    // the hold has ended, and none of its pages can resume
-	Kept      Outcome = "kept"      // another lease of the caller's is left
-	None      Outcome = "none"      // there was no lease to end
-	Looked    Outcome = "status"
+	Acquired   Outcome = "acquired"
+	Renewed    Outcome = "renewed"
+	Taken      Outcome = "taken"     // from another user
+	Held       Outcome = "held"      // by the caller, and no renewal was due
+	Locked     Outcome = "locked"    // by another user
+	Free       Outcome = "free"      // nobody holds the lock
+	Moved      Outcome = "moved"     // the fence is not that of a hold of the caller's any more
+	Forgotten  Outcome = "forgotten" // no hold is remembered
+	Ended      Outcome = "ended"     // the session was released
+	Conflict   Outcome = "conflict"  // held by another user under another fence
+	Released   Outcome = "released"  // the lock is free
+	Lingering  Outcome = "lingering" // no lease is left but a linger
+	Broken     Outcome = "broken"    // the hold has ended, and none of its pages can resume
+	Asked      Outcome = "asked"     // the caller is remembered as asking
+	AskedAgain Outcome = "asked again"
+	Unasked    Outcome = "unasked" // nobody asks for the caller's hold
+	Handed     Outcome = "handed over"
+	Kept       Outcome = "kept" // another lease of the caller's is left
+	None       Outcome = "none" // there was no lease to end
+	Looked     Outcome = "status"
 )
 
 // Reply is what a script found, or left behind.
@@ -37,7 +41,7 @@ type Reply struct {
 	Unannounced bool
 	Now         int64 // of Redis's clock
 	Record      Record
-	// Before is the record of a hold that is over: taken, broken, or expired. Its User is nobody where there was none.
+	// Before is the record of a hold that is over: taken, handed over, broken, or expired. Its User is nobody where there was none.
 	Before Record
 }
 

@@ -6,7 +6,11 @@ end
 -- cjson has one form for an empty list and an empty object, so there is none.
 record.leases, record.linger = next(leases) and leases, linger
 if ended and not ended[1] then ended = nil end
-record.ended = ended
+record.ended, record.ask = ended, ask
+for name in pairs(typed or {}) do
+  if not leases[name] then typed[name] = nil end
+end
+record.typed = typed and next(typed) and typed
 
 local left = math.max(last - now, 0)
 keep = keep or (left == duration and ARGV[7]) or left + lifetime - duration -- the text need not be printed
@@ -22,9 +26,14 @@ while true do
   if not encoded then return redis.error_reply(MALFORMED) end -- an unknown field has NaN, which cjson reads and does not write
   local excess = #text - MAX_SIZE
   if excess <= 0 then break end
-  if not ended then error('editlock: the record would be too large') end
-  repeat excess = excess - #cjson.encode(forget_one(ended)) until excess <= 0 or not ended[1]
-  if not ended[1] then ended, record.ended = nil, nil end
+  if ended then
+    repeat excess = excess - #cjson.encode(forget_one(ended)) until excess <= 0 or not ended[1]
+    if not ended[1] then ended, record.ended = nil, nil end
+  elseif record.typed or record.broken then
+    record.typed, record.broken = nil, nil -- on which nothing is decided
+  else
+    error('editlock: the record would be too large')
+  end
 end
 -- When its memory is full, Redis refuses SET, but not to a script that has called a command that counts as
 -- a write. So what is known is renewed, released and taken over; only a new key is refused.

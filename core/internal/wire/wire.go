@@ -174,7 +174,7 @@ const (
 	// scriptHead is a script's command, hash, number of keys and key, before its arguments.
 	scriptHead = 4
 	// maxArguments is how many arguments a script may have.
-	maxArguments = 9
+	maxArguments = 10
 )
 
 // Eval returns a call of a script with one key. appendArguments appends the script's arguments to what it is

@@ -32,7 +32,7 @@ const (
 )
 
 func acquired(uid, user string) string {
-	return `{"uid":"` + uid + `","user_id":` + user + `,"fence":N,"renewed":false,"sessions":0,"held_ms":0,"expires_in_ms":N}`
+	return `{"uid":"` + uid + `","user_id":` + user + `,"fence":N,"renewed":false,"sessions":0,"held_ms":0,"expires_in_ms":N,"asked_by":null}`
 }
 
 func (all programs) editing(t *testing.T) {
@@ -149,7 +149,7 @@ func (all programs) caller(t *testing.T) {
 			if want := `"user_id":` + test.id + `,`; response.StatusCode != 200 || !strings.Contains(body, want) {
 				t.Errorf("header %q, cookie %q: got %d %s, want %s", test.header, test.cookie, response.StatusCode, body, want)
 			}
-			if !strings.Contains(body, `"expires_in_ms":1500}`) {
+			if !strings.Contains(body, `"expires_in_ms":1500,`) {
 				t.Errorf("LOCK_TTL is 1500ms: got %s", body)
 			}
 		}
