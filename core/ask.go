@@ -89,7 +89,11 @@ func (m *Mutex) carryOut(ctx context.Context, op *operation, q record.Request, d
 	if err != nil {
 		return record.Reply{}, start, m.locker.failed(ctx, start, m.event(op), err)
 	}
-	if call.Doubtful && op == handOver && reply.Outcome == record.Locked && madeBy(reply, time.Since(start)) {
+	switch { // an attempt whose reply was lost may have done it
+	case !call.Doubtful:
+	case reply.Outcome == record.AskedAgain:
+		reply.Outcome = record.Asked
+	case op == handOver && reply.Outcome == record.Locked && madeBy(reply, time.Since(start)):
 		reply.Outcome = record.Handed
 	}
 	return reply, start, nil

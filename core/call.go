@@ -11,7 +11,7 @@ import (
 // AcquireWait) is no call, but each of its looks is one, and so is its acquire. A Hold is its acquire, its renewals and its
 // release. A List is a call for each page.
 type Call struct {
-	Op     string // acquire (also of Resume), break, check, check all, list, locks of, release, release user, status, takeover or watch
+	Op     string // acquire (also of Resume), ask, break, check, check all, handover, list, locks of, release, release user, status, takeover or watch
 	Tenant string // empty without Locker.WithTenant, and where a wait looks at several resources
 	UID    string // of the resource; empty where the call is about several, or about a user's
 	UIDs   int    // how many resources the call names; 0 where it is about a user's, or lists

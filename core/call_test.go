@@ -71,6 +71,8 @@ func TestEachCallIsSeenOnceFromItsBeginToItsEnd(t *testing.T) {
 			{"resume", func() (any, error) { return mine.Resume(t.Context(), fence) }, call("acquire"), "d", nil},
 			{"resume refused", func() (any, error) { return mine.Resume(t.Context(), -1) }, call("acquire"), "", core.ErrInvalid},
 			{"takeover", func() (any, error) { return mine.TakeOver(t.Context(), fence) }, call("takeover"), "d", nil},
+			{"ask", func() (any, error) { return mine.Ask(t.Context()) }, call("ask"), "", nil},
+			{"handover", func() (any, error) { return mine.HandOver(t.Context(), fence) }, call("handover"), "", core.ErrNotAsked},
 			{"check", func() (any, error) { return mine.Check(t.Context()) }, call("check"), "d", nil},
 			{"check refused", func() (any, error) { return his.Check(t.Context()) },
 				core.Call{Op: "check", UID: "d", UIDs: 1, User: bob.ID}, "", core.ErrResourceLocked},

@@ -41,7 +41,7 @@ func faults(t *testing.T) []fault {
 	// All that makes no new key.
 	frugal := map[string]int{
 		"renew": 200, "acquire another's": 423, "guard": 200, "guard of several": 200, "guard of another's": 423, "release": 204, "release of a session": 204,
-		"takeover": 200, "takeover by script": 200, "break": 200, "log-out": 200,
+		"takeover": 200, "takeover by script": 200, "ask": 200, "handover": 200, "break": 200, "log-out": 200,
 		"status": 200, "status of many": 200, "wait": 200, "watch": 200,
 	}
 	return []fault{

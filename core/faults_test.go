@@ -204,8 +204,8 @@ func (c *caller) prepare(t *testing.T) {
 	t.Helper()
 	c.tabs++
 	c.session = fmt.Sprint("tab-", c.tabs)
-	c.asked = map[string]*atomic.Bool{"break": {}, "log-out": {}}
-	for _, uid := range []string{"free", "free-too", "awaited", "job", "mine", "mine-too", "tabbed", "his", "his-too", "his-third", "his-broken", "left"} {
+	c.asked = map[string]*atomic.Bool{"break": {}, "log-out": {}, "handover": {}}
+	for _, uid := range []string{"free", "free-too", "awaited", "job", "mine", "mine-too", "tabbed", "his", "his-too", "his-third", "his-broken", "his-fourth", "wanted", "left"} {
 		owner, other := ann, bob
 		if strings.HasPrefix(uid, "his") {
 			owner, other = bob, ann
@@ -224,6 +224,11 @@ func (c *caller) prepare(t *testing.T) {
 			mutex = mutex.WithSession(c.session)
 		}
 		c.fences[uid] = acquire(t, mutex).Fence
+		if uid == "wanted" {
+			if _, err := c.setup.Mutex(c.uid(uid), time.Minute, bob).Ask(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 
@@ -235,6 +240,16 @@ func (c *caller) breaks(ctx context.Context) error {
 	before := c.asked["break"].Swap(true)
 	err := c.locker.Break(ctx, c.uid("his-broken"), c.fences["his-broken"], ann)
 	if before && errors.Is(err, core.ErrNotHeld) {
+		return nil
+	}
+	return err
+}
+
+// handsOver hands Ann's lock over to Bob. Once it was tried, Bob may have it.
+func (c *caller) handsOver(ctx context.Context) error {
+	before := c.asked["handover"].Swap(true)
+	_, err := c.locker.Mutex(c.uid("wanted"), time.Minute, ann).HandOver(ctx, c.fences["wanted"])
+	if before && (errors.Is(err, core.ErrResourceLocked) || errors.Is(err, core.ErrNotAsked)) {
 		return nil
 	}
 	return err
@@ -331,6 +346,8 @@ func (c *caller) allOperations(t *testing.T) []operation {
 			_, err := c.locker.Mutex(c.uid("his-third"), time.Minute, ann).TakeOver(ctx, c.fences["his-third"])
 			return err
 		})},
+		{"ask", 200, serve(rest.AskRoute, http.MethodPost, "his-fourth")},
+		{"handover", 200, engine(c.handsOver)},
 		{"break", 200, engine(c.breaks)},
 		{"log-out", 200, engine(c.logsOut)},
 		{"status", 200, serve(rest.LockRoute, http.MethodGet, "mine")},
@@ -385,7 +402,8 @@ func (c *caller) check(t *testing.T, f *fault, o operation, a answer) {
 func allWork(but ...string) map[string]int {
 	works := map[string]int{
 		"acquire": 200, "renew": 200, "acquire another's": 423, "guard": 200, "guard that acquires": 200, "guard of several": 200,
-		"guard of another's": 423, "release": 204, "release of a session": 204, "takeover": 200, "takeover by script": 200, "break": 200, "log-out": 200,
+		"guard of another's": 423, "release": 204, "release of a session": 204, "takeover": 200, "takeover by script": 200, "ask": 200, "handover": 200,
+		"break": 200, "log-out": 200,
 		"status": 200, "status of many": 200, "wait": 200, "watch": 200, "hold": 200, "acquire by waiting": 200,
 	}
 	for _, name := range but {

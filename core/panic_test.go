@@ -96,6 +96,8 @@ func TestPanicOfAHookIsAFailureOfTheCall(t *testing.T) {
 			"acquire":  func() error { _, err := mutex.Acquire(t.Context()); return err },
 			"check":    func() error { _, err := mutex.Check(t.Context()); return err },
 			"takeover": func() error { _, err := mutex.TakeOver(t.Context(), fence); return err },
+			"ask":      func() error { _, err := mutex.Ask(t.Context()); return err },
+			"handover": func() error { _, err := mutex.HandOver(t.Context(), fence); return err },
 			"release":  func() error { return mutex.Release(t.Context()) },
 			"status":   func() error { _, err := l.Status(t.Context(), "d"); return err },
 			"statuses": func() error { _, err := l.Statuses(t.Context(), "d", "e"); return err },

@@ -48,6 +48,7 @@ func TestLostRepliesLeaveOneHoldOneFenceAndOneEvent(t *testing.T) {
 		events  []core.EventKind
 		renewed bool
 		free    bool // afterwards
+		his     bool // afterwards
 	}{
 		{op: "acquire", prepare: func() {},
 			call:   func() (*core.Lock, error) { return mine.Acquire(t.Context()) },
@@ -72,6 +73,18 @@ func TestLostRepliesLeaveOneHoldOneFenceAndOneEvent(t *testing.T) {
 		{op: "break", prepare: func() { held(time.Minute) },
 			call:   func() (*core.Lock, error) { return nil, f.Break(t.Context(), "d", direct.look(t, "d").Fence, root) },
 			events: []core.EventKind{core.Broken}, free: true},
+		{op: "ask", prepare: func() { acquire(t, his) },
+			call:   func() (*core.Lock, error) { _, err := mine.Ask(t.Context()); return nil, err },
+			events: []core.EventKind{core.Asked}, his: true},
+		{op: "handover", prepare: func() {
+			held(time.Minute)
+			direct.asks(t, bob)
+		},
+			call: func() (*core.Lock, error) {
+				_, err := mine.HandOver(t.Context(), direct.look(t, "d").Fence)
+				return nil, err
+			},
+			events: []core.EventKind{core.HandedOver}, his: true},
 		{op: "release", prepare: func() { held(time.Minute) },
 			call:   func() (*core.Lock, error) { return nil, mine.Release(t.Context()) },
 			err:    core.ErrUnavailable,
@@ -114,7 +127,7 @@ func TestLostRepliesLeaveOneHoldOneFenceAndOneEvent(t *testing.T) {
 			}
 			state := direct.look(t, "d")
 			switch {
-			case test.free && state.Locked, !test.free && !state.HeldBy(ann.ID):
+			case test.free && state.Locked, test.his && !state.HeldBy(bob.ID), !test.free && !test.his && !state.HeldBy(ann.ID):
 				t.Errorf("%s, %d lost: afterwards %+v", test.op, lost, state)
 			case lock != nil && (lock.Fence != state.Fence || lock.Renewed != test.renewed):
 				t.Errorf("%s, %d lost: %+v, and then %+v", test.op, lost, lock, state)

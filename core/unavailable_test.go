@@ -371,6 +371,8 @@ func TestReplicaDecidesNothing(t *testing.T) {
 		"acquire by another":    func() error { _, err := f.Mutex("d", time.Minute, bob).Acquire(t.Context()); return err },
 		"check":                 func() error { _, err := mutex.Check(t.Context(), core.CheckOptions{}); return err },
 		"takeover":              func() error { _, err := f.Mutex("d", time.Minute, bob).TakeOver(t.Context(), fence+1); return err },
+		"ask":                   func() error { _, err := f.Mutex("d", time.Minute, bob).Ask(t.Context()); return err },
+		"handover":              func() error { _, err := mutex.HandOver(t.Context(), fence); return err },
 		"release":               func() error { return f.Mutex("free", time.Minute, ann).Release(t.Context()) },
 		"status":                func() error { _, err := f.Status(t.Context(), "d"); return err },
 	} {

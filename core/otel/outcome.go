@@ -20,6 +20,7 @@ var refusals = []struct {
 	{core.ErrHoldLost, "hold_lost"},
 	{core.ErrSessionEnded, "session_ended"},
 	{core.ErrTakeoverConflict, "conflict"},
+	{core.ErrNotAsked, "not_asked"},
 	{core.ErrTooManyLocks, "too_many_locks"},
 	{core.ErrInvalid, "invalid"},
 	{core.ErrClosed, "closed"},
@@ -29,6 +30,7 @@ var refusals = []struct {
 // granted are the outcomes of calls that returned no error, by operation. Not in it is what makes a lock, and what only looks.
 var granted = map[string]string{
 	"check": "held", "check all": "held", "release": "released", "release user": "released", "break": "broken",
+	"handover": "handed_over",
 }
 
 // outcome returns what a call came to.

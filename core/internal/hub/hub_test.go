@@ -544,3 +544,29 @@ func TestLooksAfterAReconnectAreSpread(t *testing.T) {
 		}
 	})
 }
+
+func TestWhoWaitsIsToldWhenAnAskIsOver(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		const remembered = 10 * time.Second
+		asked := func(by *record.Asker) look {
+			return func(keys []string) ([]record.State, error) {
+				states, err := locked(keys)
+				states[0].Asker = by
+				return states, err
+			}
+		}
+		b.answers(asked(&record.Asker{User: "2", Name: "Ben", For: remembered}))
+		w := b.join(t, "a")
+		defer w.Leave()
+		told(w)
+		b.answers(asked(nil))
+		time.Sleep(remembered - time.Millisecond)
+		if b.began() != 0 || told(w) {
+			t.Error("a look before the ask is over")
+		}
+		time.Sleep(time.Millisecond)
+		if n := b.began(); n != 1 || !told(w) {
+			t.Errorf("%d looks when the ask is over, or nobody was told", n)
+		}
+	})
+}
