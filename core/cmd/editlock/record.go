@@ -105,7 +105,7 @@ func whatIsWrong(f found) string {
 		return "it is not the JSON of an object"
 	}
 	// With a holder and a fence that are valid, a field is wrong if it is by itself.
-	for _, name := range []string{"user", "fence", "name", "since", "leases", "linger", "ended"} {
+	for _, name := range []string{"user", "fence", "name", "since", "leases", "linger", "session", "ended"} {
 		value, there := fields[name]
 		if !there {
 			continue

@@ -21,6 +21,9 @@ type shownJSON struct {
 	Since        int64       `json:"since,omitempty"`
 	Leases       []leaseJSON `json:"leases,omitempty"`
 	Linger       int64       `json:"linger,omitempty"`
+	Session      string      `json:"session,omitempty"` // whose hold it is in scope session; * for several
+	IdleMS       *int64      `json:"idle_ms,omitempty"`
+	AskedBy      *askedJSON  `json:"asked_by,omitempty"`
 	Ended        []endedJSON `json:"ended,omitempty"`
 	Broken       *brokenJSON `json:"broken,omitempty"`
 	Wrong        string      `json:"wrong,omitempty"`
@@ -38,6 +41,12 @@ type endedJSON struct {
 	Until   int64       `json:"until"`
 }
 
+type askedJSON struct {
+	UserID   core.UserID `json:"user_id"`
+	UserName string      `json:"user_name,omitempty"`
+	ForMS    int64       `json:"remembered_ms"`
+}
+
 type brokenJSON struct {
 	Fence    int64       `json:"fence"`
 	UserID   core.UserID `json:"user_id"`
@@ -45,8 +54,8 @@ type brokenJSON struct {
 }
 
 func show(ctx context.Context, c *console, args []string) int {
-	f := c.newFlags("show", "UID", "It says what Redis keeps of one resource: who holds the lock, or held it last, each session's lease, the sessions "+
-		"that have ended, who broke a hold, and how long this is remembered. Of a malformed record it says what is wrong and how to remove it.",
+	f := c.newFlags("show", "UID", "It says what Redis keeps of one resource: who holds the lock, or held it last, each session's lease, "+
+		"who asks for it, how long the holder has not typed, the sessions that have ended, who broke a hold, and how long this is remembered. Of a malformed record it says what is wrong and how to remove it.",
 		"editlock show draft-7")
 	f.withTenant("the\ndefault is no tenant")
 	f.withJSON("print one JSON object")
@@ -117,6 +126,16 @@ func (s *session) shown(uid string, f found) shownJSON {
 	for _, lease := range f.Leases {
 		shown.Leases = append(shown.Leases, leaseJSON(lease))
 	}
+	shown.Session = f.Session
+	state := f.State(f.now)
+	if state.IdleKnown {
+		idle := state.Idle.Milliseconds()
+		shown.IdleMS = &idle
+	}
+	if a := state.Asker; a != nil {
+		by := userOf(a.User, a.Name)
+		shown.AskedBy = &askedJSON{by.ID, by.Name, a.For.Milliseconds()}
+	}
 	for _, e := range f.ended {
 		shown.Ended = append(shown.Ended, endedJSON{e.user().ID, e.Session, e.Until})
 	}
@@ -146,6 +165,7 @@ func (s *session) describe(c *console, uid string, f found) {
 		c.describeHolder(name, f)
 		c.field("fence", "%d", f.Fence)
 		c.describeLeases(f)
+		c.describeAsk(f)
 		c.describeEnded(f)
 		c.describeBroken(f)
 		c.field("remembered", "%s", f.remembered())
@@ -224,7 +244,24 @@ func (c *console) describeLeases(f found) {
 		name = ""
 	}
 	if f.Linger > 0 {
-		c.field("linger", "%s; a page that reloads can come back until then", f.end(f.Linger))
+		c.field("linger", "%s; until then the holder's next page can come", f.end(f.Linger))
+	}
+}
+
+func (c *console) describeAsk(f found) {
+	state := f.State(f.now)
+	if state.Locked && f.Session != "" {
+		session := f.Session
+		if state.Session == "" {
+			session = "none, since sessions in scope user share the hold"
+		}
+		c.field("scope", "session: %s", session)
+	}
+	if state.IdleKnown {
+		c.field("typed", "%s ago", brief(state.Idle))
+	}
+	if a := state.Asker; a != nil {
+		c.field("asked by", "%s; remembered for %s", userText(userOf(a.User, a.Name)), brief(a.For))
 	}
 }
 

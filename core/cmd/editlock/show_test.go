@@ -39,7 +39,16 @@ func TestShowSaysWhatIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	show(done, "d is held by Ann", "linger ends at 20", "a page that reloads can come back until then")
+	show(done, "d is held by Ann", "linger ends at 20", "until then the holder's next page can come")
+
+	tab := locker.Mutex("d", time.Minute, ann).WithSession("tab-3").WithScope(core.ScopeSession).WithIdle(20 * time.Second)
+	acquire(t, tab)
+	if _, err := locker.Mutex("d", time.Minute, bob).Ask(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	show(done, "scope session: tab-3", "typed ~s ago", `asked by Bob (user "1"); remembered for ~s`)
+	acquire(t, mutex)
+	show(done, "scope session: none, since sessions in scope user share the hold")
 
 	other := acquire(t, locker.WithTenant("acme").Mutex("d", time.Minute, bob))
 	if err := locker.WithTenant("acme").Break(t.Context(), "d", other.Fence, core.User{ID: core.ID(9), Name: "Root"}); err != nil {
@@ -79,6 +88,7 @@ func TestShowSaysWhatIsMalformedAndHowToRemoveIt(t *testing.T) {
 		`its field "fence" has a value`:                      `{"user":1,"fence":0}`,
 		`its field "leases" has a value`:                     `{"user":1,"fence":5,"leases":{"a":-1}}`,
 		`its field "linger" has a value`:                     `{"user":1,"fence":5,"linger":1.5}`,
+		`its field "session" has a value`:                    `{"user":1,"fence":5,"session":7}`,
 		`its field "ended" has a value`:                      `{"user":1,"fence":5,"ended":[{"user":1}]}`,
 		`its field "since" has a value`:                      `{"user":1,"fence":5,"since":"x"}`,
 		`its field "name" has a value`:                       `{"user":1,"fence":5,"name":1}`,

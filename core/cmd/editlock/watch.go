@@ -10,7 +10,7 @@ import (
 )
 
 func watch(ctx context.Context, c *console, args []string) int {
-	f := c.newFlags("watch", "UID", "It prints who holds the lock, and then each change of hands with the time of this machine, until Ctrl-C. While "+
+	f := c.newFlags("watch", "UID", "It prints who holds the lock, and then each change of hands, or of who asks, with the time of this machine, until Ctrl-C. While "+
 		"Redis does not answer it says so, and goes on.",
 		"editlock watch draft-7")
 	f.withTenant("the\ndefault is no tenant")
@@ -45,9 +45,9 @@ func watch(ctx context.Context, c *console, args []string) int {
 	return done
 }
 
-// differs reports whether the lock has changed hands. A renewal is no change.
+// differs reports whether the lock has changed hands, or who asks for it. A renewal is no change.
 func differs(a, b core.Status) bool {
-	return a.Locked != b.Locked || a.User != b.User || a.Fence != b.Fence || a.Malformed != b.Malformed
+	return a.Locked != b.Locked || a.User != b.User || a.Fence != b.Fence || a.AskedBy != b.AskedBy || a.Malformed != b.Malformed
 }
 
 // change prints what is true from now on.
@@ -58,6 +58,9 @@ func (c *console) change(s core.Status) {
 		text = "the record is malformed; editlock show UID says more"
 	case s.Locked:
 		text = fmt.Sprintf("held by %s; fence %d; ends in %s", userText(s.User), s.Fence, brief(s.ExpiresIn))
+		if !s.AskedBy.ID.IsZero() {
+			text += "; asked for by " + userText(s.AskedBy)
+		}
 	case s.Fence == 0:
 		text = "free; no hold is remembered"
 	}
