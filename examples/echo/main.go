@@ -26,6 +26,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock, err := echomw.New(app.Locker, echomw.Config{
 		User:     currentUser,
 		TTL:      app.TTL,
+		Scope:    app.Scope,
 		TakeOver: func(echo.Context, core.User, core.Status) bool { return true }, // everyone may
 	})
 	if err != nil {

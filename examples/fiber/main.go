@@ -36,6 +36,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock, err := fibermw.New(app.Locker, fibermw.Config{
 		User:     currentUser,
 		TTL:      app.TTL,
+		Scope:    app.Scope,
 		TakeOver: func(*fiber.Ctx, core.User, core.Status) bool { return true }, // everyone may
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock, err := ginmw.New(app.Locker, ginmw.Config{
 		User:     currentUser,
 		TTL:      app.TTL,
+		Scope:    app.Scope,
 		TakeOver: func(*gin.Context, core.User, core.Status) bool { return true }, // everyone may
 	})
 	if err != nil {

@@ -19,6 +19,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	lock, err := nethttpmw.New(app.Locker, nethttpmw.Config{
 		User:     currentUser,
 		TTL:      app.TTL,
+		Scope:    app.Scope,
 		TakeOver: func(*http.Request, core.User, core.Status) bool { return true }, // everyone may
 	})
 	if err != nil {

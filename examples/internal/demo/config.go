@@ -21,13 +21,14 @@ import (
 const defaultAddr = "127.0.0.1:8080"
 
 type config struct {
-	addr string
-	ttl  time.Duration
+	addr  string
+	ttl   time.Duration
+	scope core.Scope
 }
 
-// readConfig reads ADDR and LOCK_TTL. An empty variable is one that is not set.
+// readConfig reads ADDR, LOCK_TTL and LOCK_SCOPE. An empty variable is one that is not set.
 func readConfig(env func(string) string) (config, error) {
-	c := config{addr: defaultAddr, ttl: time.Minute}
+	c := config{addr: defaultAddr, ttl: time.Minute, scope: core.ScopeUser}
 	if addr := env("ADDR"); addr != "" {
 		c.addr = addr
 	}
@@ -40,6 +41,12 @@ func readConfig(env func(string) string) (config, error) {
 			return c, fmt.Errorf("LOCK_TTL: %v is not within %v and %v", ttl, core.MinTTL, core.MaxTTL)
 		}
 		c.ttl = ttl
+	}
+	if text := env("LOCK_SCOPE"); text != "" {
+		c.scope = core.Scope(text)
+		if err := c.scope.Validate(); err != nil {
+			return c, fmt.Errorf("LOCK_SCOPE: %w", err)
+		}
 	}
 	return c, nil
 }

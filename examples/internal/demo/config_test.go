@@ -14,27 +14,28 @@ import (
 
 func TestReadConfig(t *testing.T) {
 	for _, test := range []struct {
-		addr, ttl string
-		want      config
-		wantErr   string
+		addr, ttl, scope string
+		want             config
+		wantErr          string
 	}{
-		{"", "", config{defaultAddr, time.Minute}, ""},
-		{":0", "90s", config{":0", 90 * time.Second}, ""},
-		{"", "10ms", config{defaultAddr, core.MinTTL}, ""},
-		{"", "60", config{}, `LOCK_TTL: "60"`},
-		{"", "soon", config{}, `LOCK_TTL: "soon"`},
-		{"", "0", config{}, "LOCK_TTL: 0s is not within"},
-		{"", "-1m", config{}, "LOCK_TTL: -1m0s is not within"},
-		{"", "1000h", config{}, "LOCK_TTL: 1000h0m0s is not within"},
+		{"", "", "", config{defaultAddr, time.Minute, core.ScopeUser}, ""},
+		{":0", "90s", "user", config{":0", 90 * time.Second, core.ScopeUser}, ""},
+		{"", "10ms", "session", config{defaultAddr, core.MinTTL, core.ScopeSession}, ""},
+		{"", "60", "", config{}, `LOCK_TTL: "60"`},
+		{"", "soon", "", config{}, `LOCK_TTL: "soon"`},
+		{"", "0", "", config{}, "LOCK_TTL: 0s is not within"},
+		{"", "-1m", "", config{}, "LOCK_TTL: -1m0s is not within"},
+		{"", "1000h", "", config{}, "LOCK_TTL: 1000h0m0s is not within"},
+		{"", "", "tab", config{}, `LOCK_SCOPE: editlock: invalid scope: "tab" is neither`},
 	} {
 		got, err := readConfig(func(name string) string {
-			return map[string]string{"ADDR": test.addr, "LOCK_TTL": test.ttl}[name]
+			return map[string]string{"ADDR": test.addr, "LOCK_TTL": test.ttl, "LOCK_SCOPE": test.scope}[name]
 		})
 		switch {
 		case test.wantErr == "" && (err != nil || got != test.want):
-			t.Errorf("ADDR=%q LOCK_TTL=%q: got %+v, %v", test.addr, test.ttl, got, err)
+			t.Errorf("%+v: got %+v, %v", test, got, err)
 		case test.wantErr != "" && (err == nil || !strings.Contains(err.Error(), test.wantErr)):
-			t.Errorf("ADDR=%q LOCK_TTL=%q: got error %v, want %s", test.addr, test.ttl, err, test.wantErr)
+			t.Errorf("%+v: got error %v", test, err)
 		}
 	}
 }

@@ -30,7 +30,9 @@ const grace = 3 * time.Second
 type App struct {
 	Locker *core.Locker
 	// TTL of the locks, from LOCK_TTL.
-	TTL    time.Duration
+	TTL time.Duration
+	// Scope of the locks, from LOCK_SCOPE.
+	Scope  core.Scope
 	Drafts *Drafts
 }
 
@@ -94,7 +96,7 @@ func Run(ctx context.Context, out io.Writer, build func(*App) (Server, error)) e
 	}
 	defer closing("locker", locker.Close)
 
-	server, err := build(&App{Locker: locker, TTL: config.ttl, Drafts: NewDrafts(store.client)})
+	server, err := build(&App{Locker: locker, TTL: config.ttl, Scope: config.scope, Drafts: NewDrafts(store.client)})
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 
 func environment(t *testing.T, addr string) {
 	t.Helper()
-	for name, value := range map[string]string{"ADDR": addr, "LOCK_TTL": "", core.EnvURL: "", core.EnvDB: ""} {
+	for name, value := range map[string]string{"ADDR": addr, "LOCK_TTL": "", "LOCK_SCOPE": "", core.EnvURL: "", core.EnvDB: ""} {
 		t.Setenv(name, value)
 	}
 }

@@ -38,7 +38,7 @@ func (p program) command(env ...string) *exec.Cmd {
 	for _, pair := range os.Environ() {
 		variable, _, _ := strings.Cut(pair, "=")
 		switch variable {
-		case "ADDR", "LOCK_TTL", "REDIS_URL", "REDIS_DB_MUTEX", "GIN_MODE":
+		case "ADDR", "LOCK_TTL", "LOCK_SCOPE", "REDIS_URL", "REDIS_DB_MUTEX", "GIN_MODE":
 		default:
 			cmd.Env = append(cmd.Env, pair)
 		}
