@@ -42,7 +42,7 @@ func TestBrowsersOfTheOtherOriginMayUseTheRoutes(t *testing.T) {
 	r.Header.Set("Access-Control-Request-Headers", "if-match,lock-session")
 	w := httptest.NewRecorder()
 	e.ServeHTTP(w, r)
-	for _, header := range []string{"If-Match", "If-None-Match", "Prefer", "Lock-Session", "Lock-Fence", "Lock-Linger"} {
+	for _, header := range []string{"If-Match", "If-None-Match", "Prefer", "Lock-Session", "Lock-Fence", "Lock-Linger", "Lock-Idle"} {
 		if !strings.Contains(w.Header().Get("Access-Control-Allow-Headers"), header) {
 			t.Errorf("a page may not send %s: %v", header, w.Header())
 		}
