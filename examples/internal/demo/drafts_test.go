@@ -79,7 +79,8 @@ func TestDrafts(t *testing.T) {
 		`{"uid":"a","text":"two","fence":10,"revision":2}`)
 	check(t, "higher fence", save(core.MaxFence, ""), 200, `{"uid":"a","text":"","fence":9007199254740991,"revision":3}`)
 	check(t, "one below", save(core.MaxFence-1, "old"), 409, conflict)
-	check(t, "empty text is kept", drafts.Get(ctx, "a"), 200, `{"uid":"a","text":"","fence":9007199254740991,"revision":3}`)
+	check(t, "empty text is kept", drafts.Get(ctx, "a"), 200,
+		`{"uid":"a","text":"","fence":9007199254740991,"revision":3}`)
 	check(t, "another draft", drafts.Get(ctx, "b"), 200, `{"uid":"b","text":"","fence":0,"revision":0}`)
 	check(t, "no lock", drafts.Publish(ctx, nil), 500, `{"message":"The route is not guarded"}`)
 
@@ -166,7 +167,8 @@ func TestStoredWithoutARevision(t *testing.T) {
 	store("a", "text", "old", "fence", 7)
 	store("b", "published", "")
 	check(t, "a text", drafts.Get(ctx, "a"), 200, `{"uid":"a","text":"old","fence":7,"revision":1}`)
-	check(t, "a page that saw no text", save(drafts, 7, `"0"`, "x"), 412, `{"message":"Draft was saved since","revision":1}`)
+	check(t, "a page that saw no text", save(drafts, 7, `"0"`, "x"), 412,
+		`{"message":"Draft was saved since","revision":1}`)
 	check(t, "published", drafts.Publish(ctx, held("a", 7)), 200, `{"uid":"a","text":"old","fence":7,"revision":1}`)
 	check(t, "a save", save(drafts, 7, `"1"`, "new"), 200, `{"uid":"a","text":"new","fence":7,"revision":2}`)
 	check(t, "no text", drafts.Get(ctx, "b"), 200, `{"uid":"b","text":"","fence":0,"revision":0}`)
@@ -200,7 +202,8 @@ func TestBadBody(t *testing.T) {
 		{"too large", document(MaxBody + 1), 413, tooLarge},
 		{"too large and no JSON", strings.Repeat("x", MaxBody+1), 413, tooLarge},
 	} {
-		check(t, test.what, drafts.Save(context.Background(), held("a", 1), "", strings.NewReader(test.body)), test.status, test.want)
+		got := drafts.Save(context.Background(), held("a", 1), "", strings.NewReader(test.body))
+		check(t, test.what, got, test.status, test.want)
 	}
 	check(t, "unchanged", drafts.Get(context.Background(), "a"), 200, `{"uid":"a","text":"","fence":0,"revision":0}`)
 	largest := document(MaxBody)

@@ -117,7 +117,8 @@ test('what is no entry is passed over', () => {
 test('an entry of an older page has a base without a revision, and goes on from the same texts', () => {
   for (const [sent, list] of [[null, []], [undefined, []], ['type', ['type']]]) {
     const entry = parse(JSON.stringify({ id: '1', text: 'typed', base: 'saved', sent, at: 5 }));
-    assert.deepEqual(entry, { id: '1', text: 'typed', base: { text: 'saved', fence: null, revision: null }, sent: list, at: 5 });
+    const base = { text: 'saved', fence: null, revision: null };
+    assert.deepEqual(entry, { id: '1', text: 'typed', base, sent: list, at: 5 });
     assert.deepEqual(ifMatch(entry.base), {});
     assert.ok(goesOnFrom('saved', entry));
     assert.equal(goesOnFrom('type', entry), list.length > 0);
@@ -159,11 +160,11 @@ test('a save without an answer may come about as long as the draft has the old r
   assert.deepEqual(stillUnknown(['one'], none, { text: '', revision: 3 }), []);
 });
 
-test('a save that was refused since another one came first', () => {
+test('a save that was refused because another one came first', () => {
   const from = baseOf({ text: 'old', revision: 1 }), base = (text) => baseOf({ text, revision: 2 });
   for (const [what, state, want] of [
     ['another text was saved, this one is put aside', { base: base('other'), aside: true, dirty: false }, 'aside'],
-    ['put aside, and the other tab has saved just what was sent', { base: base('sent'), aside: true, dirty: false }, 'aside'],
+    ['put aside, and just what was sent was saved', { base: base('sent'), aside: true, dirty: false }, 'aside'],
     ['it had come about', { base: base('sent'), aside: false, dirty: false }, 'saved'],
     ['it had come about, and typing went on', { base: base('sent'), aside: false, dirty: true }, 'saved'],
     ['the old text was saved anew', { base: base('old'), aside: false, dirty: true }, 'again'],
@@ -331,7 +332,8 @@ test('what came first is told with the tab that has saved it', () => {
   assert.match(at, /^\S*12:03/);
   for (const [what, want] of [
     [{ own: true, opened, kept: true }, `Your tab opened at ${at} saved this draft since. Your text is kept below.`],
-    [{ own: true, opened: null, kept: true }, 'Another tab or device of yours saved this draft since. Your text is kept below.'],
+    [{ own: true, opened: null, kept: true },
+      'Another tab or device of yours saved this draft since. Your text is kept below.'],
     [{ own: true, opened, kept: false }, `Your tab opened at ${at} saved this draft since.`],
     [{ own: false, opened: null, kept: true }, 'There is a newer version. Your text is kept below.'],
   ]) assert.equal(newerVersion(what, now), want);

@@ -132,7 +132,7 @@ func (all programs) revisions(t *testing.T) {
 	})
 }
 
-// The lock changes hands between the guard and the save: what a later holder has saved stays, whatever revision is named.
+// The lock changes hands between the guard and the save: what a later holder has saved stays, whatever the revision.
 func (all programs) overtaken(t *testing.T) {
 	redistest.Require(t)
 	const overtaken = `{"message":"Draft was saved under a newer lock"}`

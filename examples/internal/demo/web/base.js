@@ -13,7 +13,7 @@ export const ifMatch = ({ revision }) => (revision === null ? {} : { 'If-Match':
 /** Whether a save was refused for that; the lock's 412 has no revision. */
 export const isSavedSince = ({ status, data }) => status === 412 && Number.isInteger(data?.revision);
 
-/** Whether what was typed goes on from the text: it was typed into it, or a save whose answer was lost has stored it. */
+/** Whether what was typed goes on from the text: it was typed into it, or a save without an answer has stored it. */
 export const goesOnFrom = (text, { base, sent }) => text === base.text || sent.includes(text);
 
 const MOST_SENT = 4;
@@ -25,8 +25,8 @@ export const alsoSent = (sent, text) => [...sent.filter((other) => other !== tex
 export const stillUnknown = (sent, base, { revision }) => (revision === base.revision ? sent : []);
 
 /**
- * What a save is that was refused since another one came first, now that the draft was loaded again. text: what was sent;
- * from: its base; base: the base now; aside: what was typed was put aside; dirty: it is in the editor, and not saved.
+ * What a save is that was refused because another one came first, now that the draft was loaded again. text: what was
+ * sent; from: its base; base: the base now; aside: what was typed was put aside; dirty: it is in the editor, not saved.
  */
 export function refused({ text, from, base, aside, dirty }) {
   if (aside) return 'aside';

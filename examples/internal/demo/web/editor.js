@@ -80,6 +80,7 @@ function setAside() {
   if (dirty()) {
     keep();
     id = newID();
+    sent = []; // the entry has them: they are no base of what comes into the editor now
   }
   ready = false;
   setText(base.text);
