@@ -10,10 +10,11 @@
 // scenario waits for one of these. A fault is made where it happens: a request is stopped or refused in
 // the proxy, Redis is stopped, a tab is hidden, frozen, cut off or closed.
 //
-// All scenarios run on each framework, but for the two that lie between the page and its browser (a hidden
-// page, typing while the lock is taken away). Those that count milliseconds run alone, the others four at a
-// time. They make no demands on the machine's speed but the one that is their subject: a page that was away
-// for longer than its lock lingers, say, because the machine was slow, tries again.
+// All scenarios run on each framework, but for those that lie between the page and its browser (a hidden
+// page, typing while the lock is taken away, saves that are lost on their way). Those that count
+// milliseconds run alone, the others four at a time. They make no demands on the machine's speed but the
+// one that is their subject: a page that was away for longer than its lock lingers, say, because the
+// machine was slow, tries again.
 //
 // Every scenario fails on a console error, an uncaught exception or a violation of the content security
 // policy that it has not announced, and on text that was typed and is nowhere to be found.

@@ -40,7 +40,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	})
 	e.PUT("/api/drafts/:uid", func(c *echo.Context) error {
 		held, _ := echomw.Lock(c) // there is one: the guard let the request pass
-		return write(c, app.Drafts.Save(c.Request().Context(), held, c.Request().Body))
+		return write(c, app.Drafts.Save(c.Request().Context(), held, c.Request().Header.Get("If-Match"), c.Request().Body))
 	}, lock.Guard("uid"))
 	e.POST("/api/drafts/:uid/publish", func(c *echo.Context) error {
 		held, _ := echomw.Lock(c)

@@ -57,7 +57,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	router.Put("/api/drafts/:uid", lock.Guard("uid"), func(c *fiber.Ctx) error {
 		held, _ := fibermw.Lock(c) // there is one: the guard let the request pass
 		// Not Body, which inflates what claims to be compressed.
-		return write(c, app.Drafts.Save(c.UserContext(), held, bytes.NewReader(c.BodyRaw())))
+		return write(c, app.Drafts.Save(c.UserContext(), held, c.Get(fiber.HeaderIfMatch), bytes.NewReader(c.BodyRaw())))
 	})
 	releasing := lock.Guard("uid", fibermw.GuardConfig{ReleaseOnSuccess: true})
 	router.Post("/api/drafts/:uid/publish", releasing, func(c *fiber.Ctx) error {

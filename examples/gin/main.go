@@ -39,7 +39,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	})
 	router.PUT("/api/drafts/:uid", lock.Guard("uid"), func(c *gin.Context) {
 		held, _ := ginmw.Lock(c) // there is one: the guard let the request pass
-		write(c, app.Drafts.Save(c.Request.Context(), held, c.Request.Body))
+		write(c, app.Drafts.Save(c.Request.Context(), held, c.GetHeader("If-Match"), c.Request.Body))
 	})
 	releasing := lock.Guard("uid", ginmw.GuardConfig{ReleaseOnSuccess: true})
 	router.POST("/api/drafts/:uid/publish", releasing, func(c *gin.Context) {

@@ -36,7 +36,7 @@ func newServer(app *demo.App) (demo.Server, error) {
 	})
 	save := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		held, _ := nethttpmw.Lock(r) // there is one: the guard let the request pass
-		write(w, r, app.Drafts.Save(r.Context(), held, r.Body))
+		write(w, r, app.Drafts.Save(r.Context(), held, r.Header.Get("If-Match"), r.Body))
 	})
 	publish := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		held, _ := nethttpmw.Lock(r)

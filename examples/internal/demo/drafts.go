@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -31,12 +32,20 @@ var draftLua string
 
 var draftScript = redis.NewScript(draftLua)
 
-// Draft is what the API shows of a draft. Fence is the one of the last save, 0 for a draft never saved.
+// Draft is what the API shows of a draft. Fence is the one of the last save, and Revision counts the saves; both are 0
+// for a draft never saved.
 type Draft struct {
-	UID   string `json:"uid"`
-	Text  string `json:"text"`
-	Fence int64  `json:"fence"`
+	UID      string `json:"uid"`
+	Text     string `json:"text"`
+	Fence    int64  `json:"fence"`
+	Revision int64  `json:"revision"`
 }
+
+// What the script answers when it does not write.
+const (
+	newerLock     = "newer lock"
+	newerRevision = "newer revision"
+)
 
 // Drafts answers the requests of the draft API, the same on every framework. Each draft is one hash in
 // the database of the locks.
@@ -59,21 +68,17 @@ func (d *Drafts) Get(ctx context.Context, uid string) Answer {
 	if core.ValidateUID(uid) != nil {
 		return Refuse(http.StatusBadRequest, "Resource uid is not valid")
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
-	defer cancel()
-	values, err := d.client.HMGet(ctx, keyPrefix+uid, "text", "fence").Result()
-	if err != nil {
-		return d.unavailable(err)
-	}
-	if values[1] == nil { // never saved
-		values = []any{"", "0"}
-	}
-	return d.found(uid, values)
+	return d.run(ctx, uid)
 }
 
 // Save answers PUT /api/drafts/{uid}: it stores the text under the lock that the guard found. The lock
-// names the draft, so that what is written is what was guarded.
-func (d *Drafts) Save(ctx context.Context, lock *core.Lock, body io.Reader) Answer {
+// names the draft, so that what is written is what was guarded. ifMatch is the If-Match of the request: the ETag of the
+// draft that the text was typed into, or empty. Two pages under one fence overwrite each other without it.
+func (d *Drafts) Save(ctx context.Context, lock *core.Lock, ifMatch string, body io.Reader) Answer {
+	revision, ok := revisionOf(ifMatch)
+	if !ok {
+		return Refuse(http.StatusBadRequest, "If-Match is not valid")
+	}
 	// One byte more than allowed tells a body that is too long.
 	data, err := io.ReadAll(io.LimitReader(body, MaxBody+1))
 	if err != nil {
@@ -88,7 +93,7 @@ func (d *Drafts) Save(ctx context.Context, lock *core.Lock, body io.Reader) Answ
 	if err := json.Unmarshal(data, &document); err != nil || document.Text == nil {
 		return Refuse(http.StatusBadRequest, "Body is not valid")
 	}
-	return d.write(ctx, lock, *document.Text)
+	return d.write(ctx, lock, revision, *document.Text)
 }
 
 // Publish answers POST /api/drafts/{uid}/publish: what is saved becomes what is published.
@@ -96,46 +101,70 @@ func (d *Drafts) Publish(ctx context.Context, lock *core.Lock) Answer {
 	return d.write(ctx, lock)
 }
 
+var quotedNumber = regexp.MustCompile(`^"([0-9]+)"$`)
+
+// revisionOf returns the digits of an If-Match, empty for any revision.
+func revisionOf(ifMatch string) (digits string, ok bool) {
+	if ifMatch == "" {
+		return "", true
+	}
+	match := quotedNumber.FindStringSubmatch(ifMatch)
+	if match == nil {
+		return "", false
+	}
+	return match[1], true
+}
+
 // write runs the script under the lock's fence. The guard's look at the lock lies in the past by now: the
 // fence is what stops a writer whose lock has changed hands since, and it comes from the lock, since a
 // client could name any.
-func (d *Drafts) write(ctx context.Context, lock *core.Lock, text ...any) Answer {
+func (d *Drafts) write(ctx context.Context, lock *core.Lock, args ...any) Answer {
 	if lock == nil {
 		return Refuse(http.StatusInternalServerError, "The route is not guarded")
 	}
+	return d.run(ctx, lock.UID, append([]any{lock.Fence}, args...)...)
+}
+
+// run answers with what comes of the script.
+func (d *Drafts) run(ctx context.Context, uid string, args ...any) Answer {
 	ctx, cancel := context.WithTimeout(ctx, storeTimeout)
 	defer cancel()
-	args := append([]any{lock.Fence}, text...)
-	values, err := draftScript.Run(ctx, d.client, []string{keyPrefix + lock.UID}, args...).Slice()
+	values, err := draftScript.Run(ctx, d.client, []string{keyPrefix + uid}, args...).StringSlice()
 	if err != nil {
 		return d.unavailable(err)
 	}
-	if len(values) == 0 {
+	outcome, draft, err := parse(uid, values)
+	if err != nil {
+		return d.unavailable(err)
+	}
+	switch outcome {
+	case newerLock:
 		return Refuse(http.StatusConflict, "Draft was saved under a newer lock")
+	case newerRevision:
+		return answerJSON(http.StatusPreconditionFailed, struct {
+			Message  string `json:"message"`
+			Revision int64  `json:"revision"`
+		}{"Draft was saved since", draft.Revision})
 	}
-	return d.found(lock.UID, values)
+	answer := answerJSON(http.StatusOK, draft)
+	answer.Header["ETag"] = `"` + strconv.FormatInt(draft.Revision, 10) + `"`
+	return answer
 }
 
-// found answers with the draft whose text and fence Redis returned.
-func (d *Drafts) found(uid string, values []any) Answer {
-	draft, err := parseDraft(uid, values)
+// parse reads what the script returns.
+func parse(uid string, values []string) (outcome string, draft Draft, err error) {
+	if len(values) != 4 {
+		return "", Draft{}, fmt.Errorf("malformed draft of %d values", len(values))
+	}
+	fence, err := strconv.ParseInt(values[2], 10, 64)
 	if err != nil {
-		return d.unavailable(err)
+		return "", Draft{}, fmt.Errorf("malformed fence: %w", err)
 	}
-	return answerJSON(http.StatusOK, draft)
-}
-
-func parseDraft(uid string, values []any) (Draft, error) {
-	if len(values) != 2 {
-		return Draft{}, errors.New("a draft has a text and a fence")
+	revision, err := strconv.ParseInt(values[3], 10, 64)
+	if err != nil {
+		return "", Draft{}, fmt.Errorf("malformed revision: %w", err)
 	}
-	text, isText := values[0].(string)
-	number, isNumber := values[1].(string)
-	fence, err := strconv.ParseInt(number, 10, 64)
-	if !isText || !isNumber || err != nil {
-		return Draft{}, fmt.Errorf("malformed draft, fence %q", number)
-	}
-	return Draft{UID: uid, Text: text, Fence: fence}, nil
+	return values[0], Draft{UID: uid, Text: values[1], Fence: fence, Revision: revision}, nil
 }
 
 func (d *Drafts) unavailable(err error) Answer {

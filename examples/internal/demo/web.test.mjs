@@ -1,9 +1,13 @@
 // node --test: what the pages' scripts decide without a page.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { alsoSent, baseOf, goesOnFrom, ifMatch, isSavedSince, refused, stillUnknown } from './web/base.js';
 import { compare } from './web/diff.js';
-import { Unsaved, newID } from './web/unsaved.js';
-import { holderName, isOthers, refusal, sentences, since, span, stateOf } from './web/words.js';
+import { Tabs } from './web/tabs.js';
+import { Unsaved, newID, parse } from './web/unsaved.js';
+import {
+  alsoOpen, clock, holderName, isOthers, newerVersion, refusal, sentences, since, span, stateOf,
+} from './web/words.js';
 
 // What differs, as "-" before a line of ours and "+" before one of theirs.
 const diff = (ours, theirs) => {
@@ -58,13 +62,15 @@ class Shelf {
   removeItem(key) { this.#items.delete(key); }
 }
 
+const none = baseOf({ text: '' });
 const texts = (unsaved) => unsaved.list().map(({ text }) => text);
 
 test('unsaved text is there for the next page of the same user and draft, and for no other', () => {
   const shelf = new Shelf();
-  new Unsaved(shelf, 'Ann', 'draft-7').put({ id: '1', text: 'typed', base: 'saved' });
+  const base = { text: 'saved', fence: 5, revision: 2 };
+  new Unsaved(shelf, 'Ann', 'draft-7').put({ id: '1', text: 'typed', base, sent: ['type'] });
   const [entry] = new Unsaved(shelf, 'Ann', 'draft-7').list();
-  assert.deepEqual({ ...entry, at: 0 }, { id: '1', text: 'typed', base: 'saved', sent: null, at: 0 });
+  assert.deepEqual({ ...entry, at: 0 }, { id: '1', text: 'typed', base, sent: ['type'], at: 0 });
   for (const [user, uid] of [['Bob', 'draft-7'], ['Ann', 'draft-70'], ['Ann', 'draft'], ['', 'draft-7'], ['Ann","draft', '7']]) {
     assert.deepEqual(new Unsaved(shelf, user, uid).list(), [], `${user} ${uid}`);
   }
@@ -74,13 +80,13 @@ test('each page has its own entry, and the newest comes first', (t) => {
   t.mock.timers.enable({ apis: ['Date'] });
   const shelf = new Shelf();
   const one = new Unsaved(shelf, 'Ann', 'a'), two = new Unsaved(shelf, 'Ann', 'a');
-  one.put({ id: '1', text: 'first', base: '' });
+  one.put({ id: '1', text: 'first', base: none });
   t.mock.timers.tick(1000);
-  two.put({ id: '2', text: 'second', base: '' });
+  two.put({ id: '2', text: 'second', base: none });
   assert.deepEqual(texts(one), ['second', 'first']);
   assert.deepEqual([one.isOwn('1'), one.isOwn('2')], [true, false]);
   t.mock.timers.tick(1000);
-  one.put({ id: '1', text: 'first, longer', base: '' });
+  one.put({ id: '1', text: 'first, longer', base: none });
   assert.deepEqual(texts(two), ['first, longer', 'second']);
   one.remove('1');
   assert.deepEqual(texts(two), ['second']);
@@ -91,21 +97,171 @@ test('where the browser keeps nothing, the page itself does, and says so', () =>
   const shelf = new Shelf();
   shelf.room = 10;
   for (const unsaved of [new Unsaved(null, 'Ann', 'a'), new Unsaved(shelf, 'Ann', 'a')]) {
-    assert.equal(unsaved.put({ id: '1', text: 'typed', base: '' }), false);
+    assert.equal(unsaved.put({ id: '1', text: 'typed', base: none }), false);
     assert.deepEqual(texts(unsaved), ['typed']);
     unsaved.remove('1');
     assert.deepEqual(texts(unsaved), []);
   }
-  assert.equal(new Unsaved(new Shelf(), 'Ann', 'a').put({ id: '1', text: 'typed', base: '' }), true);
+  assert.equal(new Unsaved(new Shelf(), 'Ann', 'a').put({ id: '1', text: 'typed', base: none }), true);
 });
 
 test('what is no entry is passed over', () => {
   const shelf = new Shelf();
   const unsaved = new Unsaved(shelf, 'Ann', 'a');
-  unsaved.put({ id: '1', text: 'typed', base: '' });
+  unsaved.put({ id: '1', text: 'typed', base: none });
   const key = shelf.key(0);
   for (const [i, value] of ['', '{', 'null', '{"id":1}', '{"id":"x","text":"t"}', '{"id":"x","text":"t","base":1}'].entries()) shelf.setItem(key + i, value);
   assert.deepEqual(texts(new Unsaved(shelf, 'Ann', 'a')), ['typed']);
+});
+
+test('an entry of an older page has a base without a revision, and goes on from the same texts', () => {
+  for (const [sent, list] of [[null, []], [undefined, []], ['type', ['type']]]) {
+    const entry = parse(JSON.stringify({ id: '1', text: 'typed', base: 'saved', sent, at: 5 }));
+    const base = { text: 'saved', fence: null, revision: null };
+    assert.deepEqual(entry, { id: '1', text: 'typed', base, sent: list, at: 5 });
+    assert.deepEqual(ifMatch(entry.base), {});
+    assert.ok(goesOnFrom('saved', entry));
+    assert.equal(goesOnFrom('type', entry), list.length > 0);
+  }
+});
+
+test('a save names the revision that its text goes on from', () => {
+  const draft = { uid: 'a', text: 't', fence: 5, revision: 7 };
+  assert.deepEqual(baseOf(draft), { text: 't', fence: 5, revision: 7 });
+  assert.deepEqual(ifMatch(baseOf(draft)), { 'If-Match': '"7"' });
+  assert.deepEqual(ifMatch(baseOf({ text: '', fence: 0, revision: 0 })), { 'If-Match': '"0"' });
+  assert.deepEqual(ifMatch(baseOf({ text: '' })), {});
+  assert.deepEqual(ifMatch(baseOf({ text: '', revision: '7' })), {});
+});
+
+test('only the 412 of the draft has a revision', () => {
+  for (const [answer, want] of [
+    [{ status: 412, data: { message: 'Draft was saved since', revision: 0 } }, true],
+    [{ status: 412, data: { message: 'Lock was held by another user since', fence: 7 } }, false],
+    [{ status: 412, data: null }, false],
+    [{ status: 409, data: { revision: 7 } }, false],
+    [{ status: 200, data: { revision: 7 } }, false],
+  ]) assert.equal(isSavedSince(answer), want, JSON.stringify(answer));
+});
+
+test('what was typed goes on from its base, and from each text that was sent without an answer', () => {
+  const entry = { base: baseOf({ text: 'base', revision: 3 }), sent: ['one', 'two'] };
+  for (const [text, want] of [['base', true], ['one', true], ['two', true], ['three', false]]) {
+    assert.equal(goesOnFrom(text, entry), want, text);
+  }
+  assert.deepEqual(alsoSent(['one', 'two'], 'one'), ['two', 'one']);
+  assert.deepEqual(alsoSent(['1', '2', '3', '4'], '5'), ['2', '3', '4', '5']);
+});
+
+test('a save without an answer may come about as long as the draft has the old revision', () => {
+  const base = baseOf({ text: '', revision: 3 });
+  assert.deepEqual(stillUnknown(['one'], base, { text: '', revision: 3 }), ['one']);
+  assert.deepEqual(stillUnknown(['one'], base, { text: 'other', revision: 4 }), []);
+  assert.deepEqual(stillUnknown(['one'], none, { text: '', revision: 3 }), []);
+});
+
+test('a save that was refused because another one came first', () => {
+  const from = baseOf({ text: 'old', revision: 1 }), base = (text) => baseOf({ text, revision: 2 });
+  for (const [what, state, want] of [
+    ['another text was saved, this one is put aside', { base: base('other'), aside: true, dirty: false }, 'aside'],
+    ['put aside, and just what was sent was saved', { base: base('sent'), aside: true, dirty: false }, 'aside'],
+    ['it had come about', { base: base('sent'), aside: false, dirty: false }, 'saved'],
+    ['it had come about, and typing went on', { base: base('sent'), aside: false, dirty: true }, 'saved'],
+    ['the old text was saved anew', { base: base('old'), aside: false, dirty: true }, 'again'],
+    ['an earlier save without an answer had come about', { base: base('earlier'), aside: false, dirty: true }, 'again'],
+    ['the draft did not come', { base: from, aside: false, dirty: true }, 'again'],
+    ['the draft did not come, and nothing was typed', { base: from, text: 'old', aside: false, dirty: false }, 'again'],
+    ['nothing was typed', { base: base('other'), text: 'old', aside: false, dirty: false }, 'nothing typed'],
+  ]) assert.equal(refused({ text: 'sent', from, ...state }), want, what);
+});
+
+// The tabs of one browser: what one writes is an event for the others.
+class Browser {
+  shelf = new Shelf();
+  #tabs = [];
+  open(opened, { user = 'Ann', uid = 'a', storage = this.shelf } = {}) {
+    const events = new EventTarget();
+    const other = (key) => this.#tabs.filter((tab) => tab !== events)
+      .forEach((tab) => tab.dispatchEvent(Object.assign(new Event('storage'), { key })));
+    this.#tabs.push(events);
+    const own = storage && {
+      getItem: (key) => storage.getItem(key),
+      setItem: (key, value) => {
+        storage.setItem(key, value);
+        other(key);
+      },
+    };
+    return new Tabs(own, events, user, uid, opened);
+  }
+}
+
+test('a tab tells the others that it has saved, and when it was opened', async () => {
+  const browser = new Browser();
+  const one = browser.open(100), two = browser.open(200);
+  one.tell({ fence: 5, revision: 1 });
+  assert.equal(await two.saver({ fence: 5, revision: 1 }), 100);
+  two.tell({ fence: 5, revision: 2 });
+  assert.equal(await one.saver({ fence: 5, revision: 2 }), 200);
+  assert.equal(await browser.open(300).saver({ fence: 5, revision: 2 }), 200, 'a tab that was opened since');
+});
+
+test('a tab waits a moment for the one that has saved, and no longer', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const browser = new Browser();
+  const one = browser.open(100), two = browser.open(200);
+  const told = two.saver({ fence: 5, revision: 1 });
+  browser.open(300, { uid: 'b' }).tell({ fence: 5, revision: 1 });
+  browser.open(300, { user: 'Bob' }).tell({ fence: 5, revision: 1 });
+  one.tell({ fence: 5, revision: 1 });
+  assert.equal(await told, 100);
+
+  for (const draft of [{ fence: 5, revision: 2 }, { fence: 6, revision: 1 }]) {
+    const untold = two.saver(draft);
+    t.mock.timers.tick(500);
+    assert.equal(await untold, null, 'another device');
+  }
+});
+
+test('what is told late does not take the place of what is newer, nor of what another tab has said of it', async () => {
+  const browser = new Browser();
+  const one = browser.open(100), two = browser.open(200);
+  one.tell({ fence: 5, revision: 2 });
+  for (const late of [{ fence: 5, revision: 1 }, { fence: 5, revision: 2 }, { fence: 4, revision: 3 }]) two.tell(late);
+  assert.equal(await two.saver({ fence: 5, revision: 2 }), 100);
+  two.tell({ fence: 6, revision: 1 });
+  assert.equal(await one.saver({ fence: 6, revision: 1 }), 200, 'a store that counts anew');
+});
+
+test('the other tabs of a draft hear of a save', () => {
+  const browser = new Browser(), heard = [];
+  const hear = (opened, more) => {
+    const tab = browser.open(opened, more);
+    tab.onSave(() => heard.push(opened));
+    return tab;
+  };
+  const one = hear(100);
+  hear(200);
+  hear(300, { uid: 'b' });
+  one.tell({ fence: 5, revision: 1 });
+  assert.deepEqual(heard, [200]);
+});
+
+test('where the browser keeps nothing, or nonsense, no tab has told', async (t) => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const full = new Browser();
+  full.shelf.room = 0;
+  full.open(200).tell({ fence: 5, revision: 1 });
+  new Browser().open(200, { storage: null }).tell({ fence: 5, revision: 1 });
+  const broken = new Browser();
+  broken.open(100).tell({ fence: 5, revision: 1 });
+  for (const value of ['{', 'null', '7', '{"fence":5,"revision":1}']) {
+    broken.shelf.setItem(broken.shelf.key(0), value);
+    for (const tab of [new Browser().open(100, { storage: null }), full.open(100), broken.open(100)]) {
+      const untold = tab.saver({ fence: 5, revision: 1 });
+      t.mock.timers.tick(500);
+      assert.equal(await untold, null);
+    }
+  }
 });
 
 test('ids are new each time', () => {
@@ -169,6 +325,19 @@ test('time spans have two units, and another day is named', () => {
   const now = new Date(2026, 4, 3, 12, 0);
   assert.match(since(3_600_000, now), /^since \S*11:00.*, for 1 h 0 min$/);
   assert.ok(since(24 * 3_600_000, now).includes(new Date(2026, 4, 2).toLocaleDateString()));
+});
+
+test('what came first is told with the tab that has saved it', () => {
+  const now = new Date(2026, 4, 3, 12, 30), opened = new Date(2026, 4, 3, 12, 3).getTime(), at = clock(opened, now);
+  assert.match(at, /^\S*12:03/);
+  for (const [what, want] of [
+    [{ own: true, opened, kept: true }, `Your tab opened at ${at} saved this draft since. Your text is kept below.`],
+    [{ own: true, opened: null, kept: true },
+      'Another tab or device of yours saved this draft since. Your text is kept below.'],
+    [{ own: true, opened, kept: false }, `Your tab opened at ${at} saved this draft since.`],
+    [{ own: false, opened: null, kept: true }, 'There is a newer version. Your text is kept below.'],
+  ]) assert.equal(newerVersion(what, now), want);
+  assert.ok(alsoOpen(opened, now).includes(`this tab was opened at ${at}.`));
 });
 
 test('a refusal says what was not done, and that nothing is lost', () => {

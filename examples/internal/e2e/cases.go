@@ -17,6 +17,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/browser"
 	"github.com/editlock/editlock/core/redistest"
 )
@@ -28,11 +29,17 @@ const (
 	nobody    = `{"message":"Authentication is required"}`
 	badBody   = `{"message":"Body is not valid"}`
 	tooLarge  = `{"message":"Body is too large"}`
+	badMatch  = `{"message":"If-Match is not valid"}`
 	badUID    = `{"message":"Resource uid is not valid"}`
 )
 
 func acquired(uid, user string) string {
 	return `{"uid":"` + uid + `","user_id":` + user + `,"fence":N,"renewed":false,"sessions":0,"held_ms":0,"expires_in_ms":N,"asked_by":null}`
+}
+
+// draft is the answer with a draft that has been saved, its text as JSON has it.
+func draft(uid, text string, revision int) string {
+	return fmt.Sprintf(`{"uid":"%s","text":"%s","fence":N,"revision":%d}`, uid, text, revision)
 }
 
 func (all programs) editing(t *testing.T) {
@@ -43,7 +50,7 @@ func (all programs) editing(t *testing.T) {
 		}
 
 		// Without the lock.
-		e.want(200, `{"uid":"a","text":"","fence":0}`, "GET", "/api/drafts/a", "", "")
+		e.want(200, `{"uid":"a","text":"","fence":0,"revision":0}`, "GET", "/api/drafts/a", "", "")
 		e.want(401, nobody, "PUT", "/api/drafts/a", "", `{"text":"x"}`)
 		e.want(423, notLocked, "PUT", "/api/drafts/a", "1", `{"text":"x"}`)
 		e.want(423, notLocked, "POST", "/api/drafts/a/publish", "1", "")
@@ -54,8 +61,8 @@ func (all programs) editing(t *testing.T) {
 		e.want(423, inUseBy1, "PUT", "/api/drafts/a", "2", `{"text":"x"}`)
 		e.want(423, inUseBy1, "POST", "/api/drafts/a/publish", "2", "")
 		e.want(423, inUseBy1, "PUT", "/api/drafts/a", `"1"`, `{"text":"x"}`) // another user than 1
-		e.want(200, `{"uid":"a","text":"\u003cone\u003e é","fence":N}`, "PUT", "/api/drafts/a", "1", `{"text":"<one> é"}`)
-		e.want(200, `{"uid":"a","text":"\u003cone\u003e é","fence":N}`, "GET", "/api/drafts/a", "", "")
+		e.want(200, draft("a", `\u003cone\u003e é`, 1), "PUT", "/api/drafts/a", "1", `{"text":"<one> é"}`)
+		e.want(200, draft("a", `\u003cone\u003e é`, 1), "GET", "/api/drafts/a", "", "")
 		for _, body := range []string{"", "{}", `{"text":1}`, `{"text":"x"`} {
 			e.want(400, badBody, "PUT", "/api/drafts/a", "1", body)
 		}
@@ -67,20 +74,81 @@ func (all programs) editing(t *testing.T) {
 		e.want(413, tooLarge, "PUT", "/api/drafts/a", "1", `{"text":"`+strings.Repeat("x", 1<<20)+`"}`)
 
 		// A takeover makes the first user's page stale, also after the lock has come back.
-		_, draft := e.request("GET", "/api/drafts/a", "", "")
-		fence := regexp.MustCompile(`"fence":(\d+)`).FindStringSubmatch(draft)[1]
+		_, saved := e.request("GET", "/api/drafts/a", "", "")
+		fence := regexp.MustCompile(`"fence":(\d+)`).FindStringSubmatch(saved)[1]
 		e.want(200, acquired("a", "2"), "POST", "/api/lock/a/takeover/", "2", `{"fence":`+fence+`}`)
 		e.want(423, strings.Replace(inUseBy1, "1", "2", 1), "PUT", "/api/drafts/a", "1", `{"text":"x"}`, "Lock-Fence: "+fence)
 		e.want(204, "", "DELETE", "/api/lock/a/", "2", "")
 		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
 		e.want(412, heldSince, "PUT", "/api/drafts/a", "1", `{"text":"x"}`, "Lock-Fence: "+fence)
 		e.want(412, heldSince, "POST", "/api/drafts/a/publish", "1", "", "Lock-Fence: "+fence)
-		e.want(200, `{"uid":"a","text":"two","fence":N}`, "PUT", "/api/drafts/a", "1", `{"text":"two"}`)
+		e.want(200, draft("a", "two", 2), "PUT", "/api/drafts/a", "1", `{"text":"two"}`)
 
 		// Publishing releases.
-		e.want(200, `{"uid":"a","text":"two","fence":N}`, "POST", "/api/drafts/a/publish", "1", "")
+		e.want(200, draft("a", "two", 2), "POST", "/api/drafts/a/publish", "1", "")
 		e.want(423, notLocked, "POST", "/api/drafts/a/publish", "1", "")
 		e.want(200, acquired("a", "2"), "POST", "/api/lock/a/", "2", "")
+	})
+}
+
+// Two pages under one fence: the revision tells that the other has saved.
+func (all programs) revisions(t *testing.T) {
+	all.each(t, func(t *testing.T, p program) {
+		e := p.start(t)
+		tagged := func(revision int, response *http.Response) {
+			t.Helper()
+			if got, want := response.Header.Get("ETag"), fmt.Sprintf(`"%d"`, revision); got != want {
+				t.Errorf("got ETag %s, want %s", got, want)
+			}
+		}
+		save := func(status int, answer, user, text string, header ...string) *http.Response {
+			t.Helper()
+			return e.want(status, answer, "PUT", "/api/drafts/a", user, `{"text":"`+text+`"}`, header...)
+		}
+		since := func(revision int) string {
+			return fmt.Sprintf(`{"message":"Draft was saved since","revision":%d}`, revision)
+		}
+		tagged(0, e.want(200, `{"uid":"a","text":"","fence":0,"revision":0}`, "GET", "/api/drafts/a", "", ""))
+		save(423, notLocked, "1", "x", `If-Match: "9"`)
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+
+		save(412, since(0), "1", "x", `If-Match: "1"`)
+		tagged(1, save(200, draft("a", "one", 1), "1", "one", `If-Match: "0"`))
+		tagged(2, save(200, draft("a", "two", 2), "1", "two", `If-Match: "1"`))
+		save(412, since(2), "1", "lost", `If-Match: "1"`)
+		tagged(2, e.want(200, draft("a", "two", 2), "GET", "/api/drafts/a", "", ""))
+		for _, bad := range []string{"2", `"two"`, `W/"2"`, "*", `"1", "2"`} {
+			save(400, badMatch, "1", "x", "If-Match: "+bad)
+		}
+		tagged(3, save(200, draft("a", "three", 3), "1", "three"))
+		tagged(4, save(200, draft("a", "four", 4), "1", "four", "If-Match: "))
+
+		// The lock comes before the revision.
+		save(423, inUseBy1, "2", "x", `If-Match: "3"`)
+		save(412, heldSince, "1", "x", `If-Match: "3"`, "Lock-Fence: 1")
+
+		tagged(4, e.want(200, draft("a", "four", 4), "POST", "/api/drafts/a/publish", "1", ""))
+		tagged(4, e.want(200, draft("a", "four", 4), "GET", "/api/drafts/a", "", ""))
+	})
+}
+
+// The lock changes hands between the guard and the save: what a later holder has saved stays, whatever the revision.
+func (all programs) overtaken(t *testing.T) {
+	redistest.Require(t)
+	const overtaken = `{"message":"Draft was saved under a newer lock"}`
+	all.each(t, func(t *testing.T, p program) {
+		server := redistest.Start(t)
+		e := p.start(t, "REDIS_URL="+server.URL(0))
+		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
+		e.want(200, draft("a", "one", 1), "PUT", "/api/drafts/a", "1", `{"text":"one"}`)
+		if err := server.Client(t).HSet(t.Context(), "editlock-demo:draft:a", "fence", core.MaxFence).Err(); err != nil {
+			t.Fatal(err)
+		}
+		for _, revision := range []string{"", `"1"`, `"0"`} {
+			e.want(409, overtaken, "PUT", "/api/drafts/a", "1", `{"text":"x"}`, "If-Match: "+revision)
+		}
+		e.want(400, badMatch, "PUT", "/api/drafts/a", "1", `{"text":"x"}`, "If-Match: 1")
+		e.want(409, overtaken, "POST", "/api/drafts/a/publish", "1", "")
 	})
 }
 
@@ -105,9 +173,9 @@ func (all programs) uids(t *testing.T) {
 	all.each(t, func(t *testing.T, p program) {
 		e := p.start(t)
 		e.want(200, acquired("é:+", "1"), "POST", "/api/lock/%c3%a9%3A+/", "1", "")
-		e.want(200, `{"uid":"é:+","text":"x","fence":N}`, "PUT", "/api/drafts/%C3%A9:%2B", "1", `{"text":"x"}`)
+		e.want(200, draft("é:+", "x", 1), "PUT", "/api/drafts/%C3%A9:%2B", "1", `{"text":"x"}`)
 		for _, path := range []string{"%c3%a9%3a+", "%C3%A9:%2b", "é:+"} {
-			e.want(200, `{"uid":"é:+","text":"x","fence":N}`, "GET", "/api/drafts/"+path, "", "")
+			e.want(200, draft("é:+", "x", 1), "GET", "/api/drafts/"+path, "", "")
 		}
 		for _, path := range []string{"a%20b", "a%25", "a%2541", "%00", "%FF", "%2e%2e", strings.Repeat("x", 256)} {
 			e.want(400, badUID, "GET", "/api/drafts/"+path, "", "")
@@ -297,7 +365,7 @@ func (all programs) stopBusy(t *testing.T) {
 		e.refused()
 		finishes.send(body[5:])
 		response, got := finishes.receive()
-		if plain := numbers.ReplaceAllString(got, "${1}N"); response.StatusCode != 200 || plain != `{"uid":"a","text":"finished","fence":N}` {
+		if plain := numbers.ReplaceAllString(got, "${1}N"); response.StatusCode != 200 || plain != draft("a", "finished", 1) {
 			t.Errorf("the request under way: got %d %s", response.StatusCode, got)
 		}
 		if _, err := idle.reader.ReadByte(); err == nil {
@@ -360,7 +428,7 @@ func (all programs) realRedis(t *testing.T) {
 			t.Errorf("first line is %q, want %q", e.firstLine, want)
 		}
 		e.want(200, acquired("a", "1"), "POST", "/api/lock/a/", "1", "")
-		e.want(200, `{"uid":"a","text":"x","fence":N}`, "PUT", "/api/drafts/a", "1", `{"text":"x"}`)
+		e.want(200, draft("a", "x", 1), "PUT", "/api/drafts/a", "1", `{"text":"x"}`)
 		for db := range 16 {
 			client := server.Client(t, func(o *redis.Options) { o.DB = db })
 			keys, err := client.Keys(t.Context(), "*").Result()
@@ -400,8 +468,8 @@ func (all programs) clusterAndSentinel(t *testing.T) {
 		}
 		for _, uid := range []string{"a", "b", "c", "{a}"} { // on several nodes of a cluster
 			e.want(200, acquired(uid, "1"), "POST", "/api/lock/"+uid+"/", "1", "")
-			e.want(200, `{"uid":"`+uid+`","text":"x","fence":N}`, "PUT", "/api/drafts/"+uid, "1", `{"text":"x"}`)
-			e.want(200, `{"uid":"`+uid+`","text":"x","fence":N}`, "GET", "/api/drafts/"+uid, "", "")
+			e.want(200, draft(uid, "x", 1), "PUT", "/api/drafts/"+uid, "1", `{"text":"x"}`)
+			e.want(200, draft(uid, "x", 1), "GET", "/api/drafts/"+uid, "", "")
 		}
 		e.terminate(syscall.SIGTERM)()
 	}

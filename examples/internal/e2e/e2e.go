@@ -36,6 +36,8 @@ func Run(t *testing.T, examples ...Example) {
 		run  func(*testing.T)
 	}{
 		{"editing", all.editing},
+		{"revisions", all.revisions},
+		{"overtaken", all.overtaken},
 		{"body limit", all.bodyLimit},
 		{"uids", all.uids},
 		{"caller", all.caller},

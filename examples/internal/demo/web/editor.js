@@ -4,12 +4,14 @@
 // server has its text or when its writer discards it.
 
 import { EditLock } from '/editlock.js';
+import { alsoSent, baseOf, goesOnFrom, ifMatch, isSavedSince, refused, stillUnknown } from './base.js';
 import { follow } from './follow.js';
 import { copyKept } from './kept.js';
 import { $, beforeUserChanges, pause, send, user } from './page.js';
-import { Unsaved, newID } from './unsaved.js';
+import { Tabs } from './tabs.js';
+import { Unsaved, newID, parse } from './unsaved.js';
 import { note, show } from './view.js';
-import { refusal } from './words.js';
+import { newerVersion, refusal } from './words.js';
 
 const IDLE_MINUTES = 30;
 
@@ -20,13 +22,15 @@ const editor = $('text');
 
 const lock = new EditLock(lockURL, { idleAfter: IDLE_MINUTES * 60 * 1000 });
 const unsaved = new Unsaved(storage('localStorage'), user, uid);
+const opened = performance.timeOrigin;
+const tabs = new Tabs(storage('localStorage'), window, user, uid, opened);
 
 let id = newID(); // of the entry that this page's editor writes to
-let saved = ''; // the text as the server has it
-let sent = null; // the text of a save whose outcome is not known
+let base = baseOf({ text: '' }); // the draft as the server has it
+let sent = []; // the texts of saves whose outcome is not known
 let ready = false; // the editor has the text that this hold goes on from
 let resuming = false; // the page was reloaded while it was edited, and asks for its lock
-let loaded = false; // saved is what the server has said
+let loaded = false; // base is what the server has said
 let started = false; // the lock has answered, or failed to
 let idled = false; // the hold was given back for idleness
 let waited = false; // another user had the lock
@@ -35,7 +39,7 @@ let problem = ''; // why the server answers nothing else
 let stopFollowing = null;
 
 const render = () => show({
-  user, lock, saved, resuming, started, idled, waited, stale, problem, idleMinutes: IDLE_MINUTES,
+  user, lock, opened, saved: base.text, resuming, started, idled, waited, stale, problem, idleMinutes: IDLE_MINUTES,
   entry: keptEntry(), writable: writable(), dirty: dirty(),
 });
 
@@ -59,7 +63,7 @@ function storage(name) {
 // --- the text ---
 
 const writable = () => ready && (lock.state === 'held' || resuming);
-const dirty = () => ready && editor.value !== saved;
+const dirty = () => ready && editor.value !== base.text;
 
 function setText(text) {
   if (editor.value !== text) editor.value = text;
@@ -68,7 +72,7 @@ function setText(text) {
 // keep writes what was typed to the page's entry, or ends the entry when the server has it all.
 function keep() {
   if (!dirty()) return unsaved.remove(id);
-  if (!unsaved.put({ id, text: editor.value, base: saved, sent })) note('This browser cannot keep unsaved text. Save often.');
+  if (!unsaved.put({ id, text: editor.value, base, sent })) note('This browser cannot keep unsaved text. Save often.');
 }
 
 // setAside ends the editing of what is in the editor: what is not saved stays as an entry.
@@ -76,39 +80,47 @@ function setAside() {
   if (dirty()) {
     keep();
     id = newID();
+    sent = []; // the entry has them: they are no base of what comes into the editor now
   }
   ready = false;
-  setText(saved);
+  setText(base.text);
 }
 
 // keptEntry is the newest text that is not saved and not in the editor. What another page has put may be
 // in another tab's editor.
 function keptEntry() {
   for (const entry of unsaved.list()) {
-    if (loaded && entry.text === saved) unsaved.remove(entry.id); // a save whose answer was lost
+    if (loaded && entry.text === base.text) unsaved.remove(entry.id); // a save whose answer was lost
     else if (entry.id !== id && (unsaved.isOwn(entry.id) || !lock.sessions)) return entry;
   }
   return null;
 }
 
-// goOnFrom puts the text that the server has under the editing: what was typed into just that text goes on
-// in the editor, what was typed into another one stays aside, to be compared.
-function goOnFrom(text) {
-  if (dirty() && editor.value !== text && !isBase(text, { base: saved, sent })) setAside();
+// goOnFrom puts the draft that the server has under the editing: what was typed into just that text goes on
+// in the editor, what was typed into another one stays aside, to be compared. It reports whether it does.
+function goOnFrom(draft) {
+  const { text } = draft;
+  const aside = dirty() && editor.value !== text && !goesOnFrom(text, { base, sent });
+  if (aside) setAside();
+  else if (sent.includes(text)) tabs.tell(draft);
   const typed = dirty();
-  saved = text;
-  sent = null;
+  sent = stillUnknown(sent, base, draft);
+  base = baseOf(draft);
   if (!typed) setText(text);
   if (lock.state === 'held' && !ready) {
     const entry = keptEntry();
     ready = true;
-    if (entry && isBase(text, entry)) moveIntoEditor(entry);
+    if (entry && goesOnFrom(text, entry)) moveIntoEditor(entry);
   }
   if (ready) keep();
+  return aside;
 }
 
-// A save whose answer was lost may have come about.
-const isBase = (text, entry) => text === entry.base || text === entry.sent;
+// tellOfNewer says whose the draft is that was loaded. Under this page's fence nobody else can have saved.
+async function tellOfNewer({ kept }) {
+  const own = base.fence === lock.fence, by = own ? await tabs.saver(base) : null;
+  if (lock.state === 'held') note(newerVersion({ own, opened: by, kept }));
+}
 
 function moveIntoEditor(entry) {
   setText(entry.text);
@@ -129,8 +141,10 @@ async function fetchDraft(turn) {
       if (failing) note('');
       failing = false;
       loaded = true;
-      goOnFrom(data.text);
-      return render();
+      const aside = goOnFrom(data);
+      render();
+      if (aside) await tellOfNewer({ kept: true });
+      return;
     }
     if (status >= 400 && status < 500) return note(data?.message ?? `The server answered ${status}.`);
     failing = true;
@@ -211,35 +225,50 @@ let last = Promise.resolve(true);
 
 // One save at a time, in the order of the asking.
 function save() {
-  last = last.then(() => put(true));
+  const place = id;
+  last = last.then(() => put(place, true));
   return last;
 }
 
-async function put(again) {
-  const place = id;
+const noteSaved = () => note(`Saved at ${new Date().toLocaleTimeString()}.`);
+
+// put saves what is in the editor, unless that is no more what it was when the save was asked for: the entry's id is
+// place no longer.
+async function put(place, again) {
   await loading; // a page that was reloaded may be typed into before it knows what it goes on from
-  if (lock.state !== 'held' || !ready) return false;
-  if (id !== place) {
-    note('Not saved: there is a newer version. Your text is kept below.');
-    return false;
-  }
-  const text = editor.value, hold = lock.fence;
-  sent = text;
+  if (lock.state !== 'held' || !ready || id !== place) return false; // the banner or the note says why
+  const text = editor.value, hold = lock.fence, from = base;
+  sent = alsoSent(sent, text);
   keep();
-  const answer = await send('PUT', draftURL, { headers: lock.saveHeaders(), body: { text } });
+  const answer = await send('PUT', draftURL, { headers: { ...lock.saveHeaders(), ...ifMatch(from) }, body: { text } });
   if (answer.status === 200) {
-    if (lock.fence === hold && ready) {
-      saved = text;
-      sent = null;
+    tabs.tell(answer.data);
+    if (base === from && lock.fence === hold && ready) {
+      base = baseOf({ ...answer.data, text });
+      sent = [];
       keep();
-      note(`Saved at ${new Date().toLocaleTimeString()}.`);
+      noteSaved();
     } else await load();
     render();
     return true;
   }
-  if (await isStale(answer)) {
+  if (isSavedSince(answer)) {
+    await load();
+    if (lock.state !== 'held') return false;
+    switch (refused({ text, from, base, aside: id !== place, dirty: dirty() })) {
+      case 'saved':
+        noteSaved();
+        return true;
+      case 'aside':
+        return false;
+      case 'nothing typed':
+        await tellOfNewer({ kept: false });
+        return false;
+    }
+    if (again) return put(place, false);
+  } else if (await isStale(answer)) {
     if (lock.state !== 'held') return false; // the banner says so
-    if (again && answer.status !== 409) return put(false);
+    if (again && answer.status !== 409) return put(place, false);
     await load();
   }
   note(refusal('Saved', answer));
@@ -336,7 +365,7 @@ const tab = storage('sessionStorage');
 addEventListener('pagehide', () => {
   if (!writable()) return;
   try {
-    tab?.setItem(RESUME, JSON.stringify({ id, text: editor.value, base: saved, sent }));
+    tab?.setItem(RESUME, JSON.stringify({ id, text: editor.value, base, sent }));
   } catch {
     // No room: then the next page starts afresh, and unsaved text is where keep has put it.
   }
@@ -350,15 +379,20 @@ addEventListener('pageshow', ({ persisted }) => {
 // resume takes up the editing that a reload has interrupted: the text is there, and may be typed into,
 // before the lock is.
 function resume() {
-  const left = JSON.parse(tab?.getItem(RESUME) ?? 'null');
+  const left = parse(tab?.getItem(RESUME) ?? 'null');
   tab?.removeItem(RESUME);
   const [{ type } = {}] = performance.getEntriesByType('navigation');
   if (!left || !user || (type !== 'reload' && type !== 'back_forward')) return false;
-  ({ base: saved, sent } = left);
+  ({ base, sent } = left);
   ready = loaded = resuming = true;
   moveIntoEditor(left);
   return true;
 }
+
+// Who has typed nothing goes on from what another tab saves.
+tabs.onSave(() => {
+  if (!dirty()) load();
+});
 
 document.title = `${uid} · draft`;
 $('title').textContent = uid;

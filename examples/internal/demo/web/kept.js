@@ -25,7 +25,7 @@ export function showKept(entry, saved, canRestore) {
   shown = { text: entry.text, saved };
   const { ours, theirs } = compare(entry.text, saved);
   const count = (marked) => marked.filter(({ same }) => !same).length;
-  write($('kept-newer-title'), entry.base === saved ? 'Saved version' : 'Newer version');
+  write($('kept-newer-title'), entry.base.text === saved ? 'Saved version' : 'Newer version');
   write($('kept-difference'), difference(count(ours), count(theirs)));
   $('kept-text').value = entry.text;
   $('kept-newer').replaceChildren(...theirs.flatMap(({ text, same }, i) => {

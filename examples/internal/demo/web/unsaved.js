@@ -1,7 +1,9 @@
 // Texts that the server does not have: kept in this browser until they are saved or discarded.
 //
 // Each page keeps its own entry, so that two tabs never overwrite each other's. An entry is {id, text, base, sent, at}:
-// what was typed, the saved text that it was typed into, what was sent since without a known outcome (or null), and when.
+// what was typed, the base that it goes on from (base.js), what was sent since without a known outcome, and when.
+
+import { baseOf } from './base.js';
 
 export const newID = () => crypto.getRandomValues(new Uint32Array(2)).join('-');
 
@@ -17,7 +19,7 @@ export class Unsaved {
   }
 
   /** Keeps an entry, instead of the one with the same id; false if only this page has it, not the browser. */
-  put({ id, text, base, sent = null }) {
+  put({ id, text, base, sent = [] }) {
     const entry = { id, text, base, sent, at: Date.now() };
     this.#own.set(id, entry);
     try {
@@ -49,10 +51,13 @@ export class Unsaved {
   }
 }
 
-function parse(json) {
+/** Reads an entry, or null. In entries of older pages the base is a text, and what was sent is one text or null. */
+export function parse(json) {
   try {
-    const entry = JSON.parse(json);
-    return typeof entry?.id === 'string' && typeof entry.text === 'string' && typeof entry.base === 'string' ? entry : null;
+    const { id, text, base, sent, at } = JSON.parse(json);
+    const read = baseOf(typeof base === 'string' ? { text: base } : base);
+    if (![id, text, read.text].every((value) => typeof value === 'string')) return null;
+    return { id, text, base: read, sent: [sent ?? []].flat(), at };
   } catch {
     return null;
   }

@@ -2,7 +2,7 @@
 
 import { showKept } from './kept.js';
 import { $, announce, user, write } from './page.js';
-import { isOthers, sentences, since, stateOf } from './words.js';
+import { alsoOpen, isOthers, sentences, since, stateOf } from './words.js';
 
 const WITH_SINCE = ['held', 'denied', 'elsewhere', 'lost'];
 
@@ -31,11 +31,11 @@ setInterval(tick, 1000);
 
 /**
  * view is what stateOf and sentences want, and: entry, the text that is kept aside; saved, the text as the
- * server has it; writable, dirty.
+ * server has it; opened, when this tab was; writable, dirty.
  */
 export function show(view) {
   shown = view;
-  const { lock, entry, saved, stale, resuming, writable, dirty } = view;
+  const { lock, entry, saved, opened, stale, resuming, writable, dirty } = view;
   const state = stateOf(view), held = state === 'held', others = isOthers(lock, user);
   const focused = document.activeElement;
 
@@ -48,8 +48,7 @@ export function show(view) {
   write($('advice'), advice);
   if (news && state !== 'loading') announce('state', `${lead} ${advice}`.trim());
   tick();
-  notice('other-tab', held && lock.sessions > 0
-    ? 'Also open in another tab of yours: a save there and one here overwrite each other.' : '');
+  notice('other-tab', held && lock.sessions > 0 ? alsoOpen(opened) : '');
   notice('offline', lock.online ? '' : held || resuming
     ? 'The server does not answer. Go on typing: your text is kept in this browser until it can be saved.'
     : 'The server does not answer. What you see may be out of date.');

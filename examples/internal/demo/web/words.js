@@ -10,13 +10,27 @@ export function span(ms) {
   return min ? `${min} min ${s % 60} s` : `${s} s`;
 }
 
-/** Since when: the clock on the wall is the reader's own, counted back from now. */
-export function since(heldFor, now = new Date()) {
-  const then = new Date(now - heldFor);
-  const time = then.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+/** A time of day, with the day unless it is today. */
+export function clock(time, now = new Date()) {
+  const then = new Date(time);
   const day = then.toDateString() === now.toDateString() ? '' : `${then.toLocaleDateString()} `;
-  return `since ${day}${time}, for ${span(heldFor)}`;
+  return day + then.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 }
+
+/** Since when: the clock on the wall is the reader's own, counted back from now. */
+export const since = (heldFor, now = new Date()) => `since ${clock(now - heldFor, now)}, for ${span(heldFor)}`;
+
+/** A newer version is there. own: this user has saved it; opened: in the tab that was opened then, if that is known. */
+export function newerVersion({ own, opened, kept }, now = new Date()) {
+  const tab = opened === null ? 'Another tab or device of yours' : `Your tab opened at ${clock(opened, now)}`;
+  const what = own ? `${tab} saved this draft since.` : 'There is a newer version.';
+  return kept ? `${what} Your text is kept below.` : what;
+}
+
+/** What an editor says whose user holds the lock in other tabs, too. */
+export const alsoOpen = (opened, now = new Date()) =>
+  `Also open in another tab or device of yours; this tab was opened at ${clock(opened, now)}. ` +
+  'What one of them has saved, the other does not overwrite.';
 
 /**
  * The banner's state. resuming: the page was reloaded and asks for its lock; idled: it was given back
