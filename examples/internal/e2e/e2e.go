@@ -37,6 +37,8 @@ func Run(t *testing.T, examples ...Example) {
 	}{
 		{"editing", all.editing},
 		{"revisions", all.revisions},
+		{"sessions", all.sessions},
+		{"handover", all.handover},
 		{"overtaken", all.overtaken},
 		{"body limit", all.bodyLimit},
 		{"uids", all.uids},
