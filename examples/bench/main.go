@@ -6,7 +6,7 @@
 // It needs redis-server in PATH, starts servers of its own, and writes results.md, results.svg, and what it measured of
 // each goal into runs (runs.go).
 // Each part of it is one file: engine.go and cases.go, replay.go (what redis-server alone takes), locks.go (many
-// held locks), http.go, distant.go, waiters.go, polls.go (waiters over HTTP), cluster.go and listening.go (who hears of
+// held locks), http.go, distant.go, waiters.go, polls.go (waiters over HTTP), asks.go, cluster.go and listening.go (who hears of
 // a change); serve.go, load.go and child.go are the processes they need. How it measures is in slices.go, what becomes
 // of the figures in stats.go and report.go. With -against it compares two builds of the engine instead (against.go).
 package main
@@ -57,6 +57,7 @@ var parts = []part{
 	{"waiters", measureWaiters},
 	{"capacity", measureCapacity},
 	{"http-waiters", measureHTTPWaiters},
+	{"asks", measureAsks},
 	{"cluster", measureCluster},
 }
 
