@@ -9,7 +9,7 @@ import (
 )
 
 // The contract's order: 405, 403 cross-site, 401, 400, 413, 403 of Authorize, 503, 403 of the takeover
-// policy, 409, 429, 423, 412, 410. Each case starts with a request that deserves all of them and mends one
+// policy, 423, 412, 409, 429, 410. Each case starts with a request that deserves all of them and mends one
 // fault after the other.
 var orderCases = group{"order of refusals", []testCase{
 	{"POST", everywhere, orderOfPost},

@@ -21,6 +21,7 @@ var scopeCases = group{"scope session", []testCase{
 	{"acquire if free acquires for the session", everywhere, acquiresForSession},
 	{"several resources are held by one session", everywhere, severalOfSession},
 	{"nobody is hidden from themselves", everywhere, ownSessionShown},
+	{"a server in scope user beside it ends what a fence proves", standing, mixedScopes},
 	{"the default is scope user", everywhere, scopeUser},
 }}
 
@@ -264,6 +265,24 @@ func ownSessionShown(b *trial) {
 	ann.do("PUT", s.base()+"/drafts/draft", session("two")).want(ownInUse(hold{}))
 	ann.do("GET", at).want(status(hold{name: `"Ann"`, sessions: 1, mine: true, canTakeOver: true}.object(), "ann"))
 	bob.do("POST", at, session("two")).want(inUse(hold{user: "null"}))
+}
+
+func mixedScopes(b *trial) {
+	strict, loose := b.serve(bySession), b.serve()
+	ann, mixed := strict.as("1"), loose.as("1")
+	at := strict.lock("draft")
+	ann.do("POST", at, session("one")).want(granted(hold{sessions: 1}))
+	mixed.do("PUT", loose.base()+"/drafts/draft", session("two")).answered(200) // it only passes,
+	ann.do("POST", at, session("one"), ifMatch(b.fence("f"))).want(granted(hold{sessions: 1, renewed: true}))
+	b.pass(10 * time.Second)
+	mixed.do("POST", at, session("two")).want(granted(hold{sessions: 2, renewed: true, held: 10000})) // and this one acquires
+	ann.do("POST", at, session("one"), ifMatch(b.fence("f"))).want(ownInUse(hold{}))
+	ann.do("PUT", strict.base()+"/drafts/draft", session("one")).want(ownInUse(hold{}))
+	ann.do("PUT", strict.base()+"/drafts/draft", session("two")).want(ownInUse(hold{left: 50000 + 10000}))
+	mixed.do("DELETE", at, session("two")).want(noContent)
+	ann.do("POST", at, session("one"), ifMatch(b.fence("f"))).want(moved("f"))
+	ann.do("POST", at, session("one")).want(granted(hold{sessions: 1, fence: "f2"}))
+	b.grew("f", "f2")
 }
 
 // scopeUser: all sessions of a user share the hold, whether the scope is named or not.

@@ -272,7 +272,9 @@ func (r *Request) linger() (time.Duration, *Response) {
 }
 
 // idle returns how long the caller has not typed, if the request says so.
-func (r *Request) idle() (idle time.Duration, known bool, refusal *Response) { return r.seconds("Lock-Idle") }
+func (r *Request) idle() (idle time.Duration, known bool, refusal *Response) {
+	return r.seconds("Lock-Idle")
+}
 
 // seconds returns a header that is a number of seconds. Beyond 2^31 they are not counted.
 func (r *Request) seconds(name string) (d time.Duration, given bool, refusal *Response) {

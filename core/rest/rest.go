@@ -24,8 +24,8 @@ const defaultPath = "/api/lock"
 
 // Limits of the contract's section "Lock routes".
 const (
-	maxBulk         = 200  // uids of one bulk status
-	maxBody         = 4096 // bytes, of a takeover or a handover
+	maxBulk = 200  // uids of one bulk status
+	maxBody = 4096 // bytes, of a takeover or a handover
 )
 
 // Limits of the contract's section "Waiting".
