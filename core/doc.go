@@ -35,12 +35,14 @@
 //
 // One user may have many tabs. [Mutex.WithSession] names one of them. Each session has a lease of its own, and
 // the lock is held while one lease has not ended. A released session is remembered as ended, so that a request
-// that arrives late under its name leaves no lock behind ([ErrSessionEnded]).
+// that arrives late under its name leaves no lock behind ([ErrSessionEnded]). With [ScopeSession] a hold is one session's: another
+// tab of the user is refused like another user.
 //
-// # Takeover
+// # Takeover, ask and handover
 //
 // [Mutex.TakeOver] takes the lock from another user by compare-and-swap on the fence that was seen. Who may do
-// so is the application's policy; the engine makes it safe.
+// so is the application's policy; the engine makes it safe. Before that, [Mutex.Ask] asks the holder for it, and
+// [Mutex.HandOver] gives it to who asks. [Mutex.WithIdle] says how long the holder has not typed.
 //
 // # Several resources, tenants, waiting
 //

@@ -118,6 +118,75 @@ func ExampleMutex_WithSession() {
 	// Output: true 1 true
 }
 
+// Two tabs of one user are like two users.
+func ExampleMutex_WithScope() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	mutex := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).WithScope(core.ScopeSession)
+
+	first, _ := mutex.WithSession("tab-1").Acquire(ctx)
+	_, err := mutex.WithSession("tab-2").Acquire(ctx)
+	var locked *core.ResourceLocked
+	fmt.Println(errors.As(err, &locked) && locked.OtherSession)
+
+	taken, _ := mutex.WithSession("tab-2").TakeOver(ctx, first.Fence)
+	_, err = mutex.WithSession("tab-1").Resume(ctx, first.Fence)
+	fmt.Println(taken.Fence > first.Fence, errors.Is(err, core.ErrResourceLocked))
+	// Output:
+	// true
+	// true true
+}
+
+func ExampleMutex_WithIdle() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	_, _ = locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1)}).WithIdle(20 * time.Minute).Acquire(ctx)
+
+	status, _ := locker.Status(ctx, "draft-7")
+	fmt.Println(status.IdleKnown, status.Idle >= 20*time.Minute)
+	// Output: true true
+}
+
+func ExampleMutex_Ask() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	ann := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
+	ben := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2), Name: "Ben"})
+	_, _ = ann.Acquire(ctx)
+
+	status, _ := ben.Ask(ctx)
+	fmt.Println(status.User.Name, "is asked by", status.AskedBy.Name)
+	lock, _ := ann.Acquire(ctx) // her next renewal
+	fmt.Println("asked by", lock.AskedBy.Name)
+	// Output:
+	// Ann is asked by Ben
+	// asked by Ben
+}
+
+func ExampleMutex_HandOver() {
+	locker, closeAll := exampleLocker()
+	defer closeAll()
+	ctx := context.Background()
+	ann := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(1), Name: "Ann"})
+	ben := locker.Mutex("draft-7", time.Minute, core.User{ID: core.ID(2), Name: "Ben"})
+	lock, _ := ann.Acquire(ctx)
+	_, err := ann.HandOver(ctx, lock.Fence)
+	fmt.Println("nobody asks:", errors.Is(err, core.ErrNotAsked))
+
+	_, _ = ben.Ask(ctx)
+	status, _ := ann.HandOver(ctx, lock.Fence)
+	fmt.Println(status.User.Name, "has", status.ExpiresIn.Round(time.Second), "to come")
+	taken, err := ben.Resume(ctx, status.Fence)
+	fmt.Println(err, taken.Fence == status.Fence)
+	// Output:
+	// nobody asks: true
+	// Ben has 15s to come
+	// <nil> true
+}
+
 func ExampleMutex_TakeOver() {
 	locker, closeAll := exampleLocker()
 	defer closeAll()

@@ -16,8 +16,8 @@ const (
 	// and may take the lock over. The fence changes with the session, and proves nothing for another one.
 	//
 	// All servers that share locks must have one scope. Where some have ScopeUser, they let each session of the holder
-	// in, and one that acquires there ends what the fence of ScopeSession proves: the session that held the lock then
-	// loses it at its next call in ScopeSession, a *HoldLost.
+	// in, and one that acquires there ends what the fence of ScopeSession proves: the session that held the lock is then
+	// refused in ScopeSession, by a *ResourceLocked while the other's lease lasts, and after it by a *HoldLost.
 	ScopeSession Scope = "session"
 )
 

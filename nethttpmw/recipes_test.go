@@ -83,6 +83,27 @@ func ExampleConfig() {
 	// 401 {"title":"Unauthorized"}
 }
 
+// A second tab of the same user is refused until it takes the lock over: [core.ScopeSession].
+func ExampleConfig_scope() {
+	locker, closeAll := openExample()
+	defer closeAll()
+	lock, err := nethttpmw.New(locker, nethttpmw.Config{User: exampleUser, Scope: core.ScopeSession})
+	if err != nil {
+		panic(err)
+	}
+	done := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	mux := http.NewServeMux()
+	lock.Register(mux)
+	mux.Handle("PUT /drafts/{uid}", lock.Guard("uid", nethttpmw.GuardConfig{AcquireIfFree: true})(done))
+	for _, query := range []string{"?lock_session=tab-1", "?lock_session=tab-2", ""} { // a page sends the header Lock-Session
+		fmt.Println(strings.TrimSpace(ask(mux, "ann", "PUT /drafts/draft-7"+query)))
+	}
+	// Output:
+	// 204
+	// 423 {"message":"Resource is already in use in another session of yours","user_id":"ann"}
+	// 400 {"message":"Lock-Session is required"}
+}
+
 func ExampleEditLock_Guard() {
 	locker, closeAll := openExample()
 	defer closeAll()

@@ -47,9 +47,10 @@ const (
 type App struct {
 	Locker *core.Locker
 
-	// TTL, Path and TrustedOrigins are the adapter's settings of these names; Config sets them.
+	// TTL, Path, Scope and TrustedOrigins are the adapter's settings of these names; Config sets them.
 	TTL            time.Duration
 	Path           string
+	Scope          core.Scope
 	TrustedOrigins []string
 
 	// The hooks of the adapter's configuration, without the framework's context; Config sets them. All
@@ -155,6 +156,7 @@ func Config[C any](app App, header func(c C, name string) string, ctx func(C) co
 		},
 		Path:            app.Path,
 		TTL:             app.TTL,
+		Scope:           app.Scope,
 		TrustedOrigins:  app.TrustedOrigins,
 		FrameworkErrors: app.FrameworkErrors,
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type fault struct {
 	serve func(app http.Handler, w http.ResponseWriter, r *http.Request)
 	// releasing is the handler of a route that releases on success; guard only guards. Nil: nethttpmw's.
 	releasing func(guard func(http.Handler) http.Handler, locker *core.Locker, handler http.Handler) http.Handler
+	// change is made to what the adapter is given. Nil: nothing.
+	change func(app *conformance.App)
 	// group has a case that must refuse it; none for the adapter that is not broken.
 	group string
 }
@@ -68,6 +71,24 @@ var faults = []fault{
 		r.Header.Del("Origin")
 		app.ServeHTTP(w, r)
 	}, group: "browsers"},
+	{name: "the scope is dropped", serve: asItIs, change: func(app *conformance.App) { app.Scope = "" }, group: "scope_session"},
+	{name: "the Lock-Idle is not handed on", serve: func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+		r.Header.Del("Lock-Idle")
+		app.ServeHTTP(w, r)
+	}, group: "how_long_the_holder_has_not_typed"},
+	{name: "no route to ask", serve: withoutRoute("/ask"), group: "ask"},
+	{name: "no route to hand over", serve: withoutRoute("/handover"), group: "handover"},
+}
+
+// withoutRoute answers like a router that has no such route.
+func withoutRoute(end string) func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+	return func(app http.Handler, w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(strings.TrimSuffix(r.URL.Path, "/"), end) {
+			http.NotFound(w, r)
+			return
+		}
+		app.ServeHTTP(w, r)
+	}
 }
 
 func asItIs(app http.Handler, w http.ResponseWriter, r *http.Request) { app.ServeHTTP(w, r) }
@@ -122,7 +143,7 @@ func TestBrokenAdaptersAreRefused(t *testing.T) {
 			t.Parallel()
 			group := fault.group
 			if group == "" {
-				group = "lock_routes|uids|sessions|browsers|release_on_success"
+				group = "lock_routes|uids|sessions|browsers|release_on_success|scope_session|ask|handover|how_long_the_holder_has_not_typed"
 			}
 			run := "^TestFaultyAdapter$/^embedded$/^(" + group + ")$"
 			command := exec.CommandContext(t.Context(), os.Args[0], "-test.run="+run, "-test.count=1")
@@ -165,6 +186,9 @@ func application(t *testing.T, app conformance.App, fault fault) http.Handler {
 		app.Path = "/api/lock"
 	}
 	app.Path = app.Prefix + app.Path
+	if fault.change != nil {
+		fault.change(&app)
+	}
 	lock, err := nethttpmw.New(app.Locker, conformance.Config(app,
 		header, (*http.Request).Context))
 	if err != nil {

@@ -21,7 +21,7 @@ import (
 //
 // Three kinds of placeholders stand for what cannot be written down:
 //
-//	<+N>     milliseconds that grow with time: N when the clock stands still
+//	<+N>     milliseconds that grow with time: N when the clock stands still; <+Ns> whole seconds, rounded down
 //	<-N>     milliseconds that shrink with time; <-Ns> whole seconds, rounded up
 //	<name>   a fence: the first time any fence, from then on this one; <tag name> an entity tag
 var placeholder = regexp.MustCompile(`<[^<>]*>`)
@@ -105,6 +105,8 @@ func (b *trial) checkTime(holder, value string) error {
 	if b.store.clock == nil {
 		passed := time.Since(b.began)
 		switch {
+		case holder[1] == '+' && strings.HasSuffix(holder, "s>"):
+			high += int64(math.Ceil(passed.Seconds()))
 		case holder[1] == '+':
 			high += passed.Milliseconds() + 1
 		case strings.HasSuffix(holder, "s>"):

@@ -11,6 +11,7 @@ import (
 // The messages whose wording is the contract's.
 const (
 	msgInUse    = "Resource is already in use by another user"
+	msgOwnInUse = "Resource is already in use in another session of yours"
 	msgNotYours = "Resource is not locked by you"
 	msgMoved    = "Lock was held by another user since"
 	msgUnknown  = "The hold is no longer remembered"
@@ -25,7 +26,9 @@ const (
 	msgNobody      = "Authentication is required"
 	msgUID         = "Resource uid is not valid"
 	msgSession     = "Lock-Session is not valid"
+	msgNoSession   = "Lock-Session is required"
 	msgLinger      = "Lock-Linger is not valid"
+	msgIdle        = "Lock-Idle is not valid"
 	msgIfMatch     = "If-Match is not valid"
 	msgLockFence   = "Lock-Fence is not valid"
 	msgBody        = "Body is not valid"
@@ -84,12 +87,14 @@ type hold struct {
 	name     string // as JSON, "null"
 	fence    string // the name of the placeholder, "f"
 	sessions int
-	held     int // ms, 0
-	left     int // ms, 60000
+	held     int    // ms, 0
+	left     int    // ms, 60000
+	asked    string // who asks, as JSON, "null"
 	// of a 200 on POST
 	renewed bool
 	// of a status
 	mine, canTakeOver bool
+	idle              string // as JSON or a placeholder, "null"
 }
 
 func (h hold) defaults() hold {
@@ -102,6 +107,8 @@ func (h hold) defaults() hold {
 	set(&h.user, "1")
 	set(&h.name, "null")
 	set(&h.fence, "f")
+	set(&h.asked, "null")
+	set(&h.idle, "null")
 	if h.left == 0 {
 		h.left = 60000
 	}
@@ -112,14 +119,19 @@ func (h hold) defaults() hold {
 func granted(h hold) string {
 	h = h.defaults()
 	return document(http.StatusOK, fmt.Sprintf(
-		`{"uid":"%s","user_id":%s,"fence":<%s>,"renewed":%t,"sessions":%d,"held_ms":<+%d>,"expires_in_ms":<-%d>,"asked_by":null}`,
-		h.uid, h.user, h.fence, h.renewed, h.sessions, h.held, h.left))
+		`{"uid":"%s","user_id":%s,"fence":<%s>,"renewed":%t,"sessions":%d,"held_ms":<+%d>,"expires_in_ms":<-%d>,"asked_by":%s}`,
+		h.uid, h.user, h.fence, h.renewed, h.sessions, h.held, h.left, h.asked))
 }
 
 // inUse is the block of the 423 that names the holder.
-func inUse(h hold) string {
+func inUse(h hold) string { return h.refuses(msgInUse) }
+
+// ownInUse is that of another session of the caller's.
+func ownInUse(h hold) string { return h.refuses(msgOwnInUse) }
+
+func (h hold) refuses(message string) string {
 	h = h.defaults()
-	return document(http.StatusLocked, `{"message":"`+msgInUse+`","user_id":`+h.user+`}`,
+	return document(http.StatusLocked, `{"message":"`+message+`","user_id":`+h.user+`}`,
 		fmt.Sprintf("Lock-Expires-In: <-%d>", h.left), "Lock-Fence: <"+h.fence+">",
 		fmt.Sprintf("Retry-After: <-%ds>", (h.left+999)/1000))
 }
@@ -128,8 +140,8 @@ func inUse(h hold) string {
 func (h hold) object() string {
 	h = h.defaults()
 	return fmt.Sprintf(`{"uid":"%s","locked":true,"mine":%t,"user_id":%s,"user_name":%s,"fence":<%s>,"sessions":%d,`+
-		`"held_ms":<+%d>,"expires_in_ms":<-%d>,"can_take_over":%t,"asked_by":null,"idle_ms":null}`,
-		h.uid, h.mine, h.user, h.name, h.fence, h.sessions, h.held, h.left, h.canTakeOver)
+		`"held_ms":<+%d>,"expires_in_ms":<-%d>,"can_take_over":%t,"asked_by":%s,"idle_ms":%s}`,
+		h.uid, h.mine, h.user, h.name, h.fence, h.sessions, h.held, h.left, h.canTakeOver, h.asked, h.idle)
 }
 
 // free is the status object of a lock that nobody holds; fence is null, or the name of a placeholder.

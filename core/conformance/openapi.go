@@ -69,7 +69,7 @@ func namesPaths(b *trial, change func(*App)) {
 	for _, path := range slices.Sorted(maps.Keys(document.Paths)) {
 		paths = append(paths, server+path)
 	}
-	if want := []string{s.lock("{uid}"), s.takeover("{uid}"), s.root() + "s/"}; !slices.Equal(paths, want) {
+	if want := []string{s.lock("{uid}"), s.ask("{uid}"), s.handover("{uid}"), s.takeover("{uid}"), s.root() + "s/"}; !slices.Equal(paths, want) {
 		b.Fatalf("the paths are %q, want %q", paths, want)
 	}
 }

@@ -9,11 +9,13 @@ import (
 )
 
 // The contract's order: 405, 403 cross-site, 401, 400, 413, 403 of Authorize, 503, 403 of the takeover
-// policy, 409, 429, 423, 412, 410. Each case starts with a request that deserves all of them and mends one
+// policy, 423, 412, 409, 429, 410. Each case starts with a request that deserves all of them and mends one
 // fault after the other.
 var orderCases = group{"order of refusals", []testCase{
 	{"POST", everywhere, orderOfPost},
 	{"takeover", everywhere, orderOfTakeover},
+	{"ask", everywhere, orderOfAsk},
+	{"handover", everywhere, orderOfHandover},
 	{"DELETE", everywhere, orderOfDelete},
 	{"GET and bulk", everywhere, orderOfGet},
 	{"guard", everywhere, orderOfGuard},
@@ -80,6 +82,48 @@ func orderOfTakeover(b *trial) {
 	bob.post(s.takeover("draft"), fenceBody(1), session("tab")).want(document(409, hold{canTakeOver: true}.object()))
 	bob.post(s.takeover("draft"), fenceBody(b.fence("f")), session("tab")).want(ended)
 	bob.post(s.takeover("draft"), fenceBody(b.fence("f"))).want(granted(hold{user: "2", fence: "f2"}))
+}
+
+func orderOfAsk(b *trial) {
+	closed, down := b.down(refuseAll), b.down()
+	none, ann := closed.anonymous(), closed.as("1")
+	none.do("PATCH", closed.ask("%20"), elsewhere).want(methodNotAllowed("POST"))
+	none.do("POST", closed.ask("%20"), elsewhere).want(crossSite)
+	none.do("POST", closed.ask("%20")).want(nobody)
+	ann.do("POST", closed.ask("%20")).want(bad(msgUID))
+	ann.do("POST", closed.ask("draft"), "Lock-Session: a b").want(bad(msgSession))
+	ann.do("POST", closed.ask("draft")).want(forbidden)
+	down.as("1").do("POST", down.ask("draft")).want(unavailable)
+}
+
+// orderOfHandover ends with the refusals for which Redis must be asked: 423, 412, 409, 410.
+func orderOfHandover(b *trial) {
+	closed, down := b.down(refuseAll), b.down()
+	none, ann := closed.anonymous(), closed.as("1")
+	large := padded(1, 5000)
+	none.send(request{method: "PATCH", target: closed.handover("%20"), body: large, header: []string{elsewhere}}).want(methodNotAllowed("POST"))
+	none.post(closed.handover("%20"), large, elsewhere).want(crossSite)
+	none.post(closed.handover("%20"), large).want(nobody)
+	ann.post(closed.handover("%20"), large).want(bad(msgUID))
+	ann.post(closed.handover("draft"), large, "Lock-Session: a b").want(bad(msgSession))
+	ann.post(closed.handover("draft"), large).want(tooLarge)
+	ann.post(closed.handover("draft"), "{}").want(bad(msgBody))
+	ann.post(closed.handover("draft"), fenceBody(1)).want(forbidden)
+	down.as("1").post(down.handover("draft"), fenceBody(1)).want(unavailable)
+
+	s := b.serve()
+	ann, ben := s.as("1"), s.as("2", "Ben")
+	at, over := s.lock("draft"), session("over")
+	ann.do("DELETE", at, over).want(noContent)
+	ben.do("POST", at).want(granted(hold{user: "2", fence: "his"}))
+	ann.post(s.handover("draft"), fenceBody(1), over).want(inUse(hold{user: "2", fence: "his"}))
+	ben.do("DELETE", at).want(noContent)
+	ann.do("POST", at).want(granted(hold{}))
+	ann.post(s.handover("draft"), fenceBody(1), over).want(moved("f"))
+	ann.post(s.handover("draft"), fenceBody(b.fence("f")), over).want(document(409, hold{mine: true}.object()))
+	ben.do("POST", s.ask("draft")).answered(200)
+	ann.post(s.handover("draft"), fenceBody(b.fence("f")), over).want(ended)
+	ann.post(s.handover("draft"), fenceBody(b.fence("f"))).want(statusOf(benWaits))
 }
 
 // orderOfDelete: Authorize has no say in it.

@@ -87,6 +87,9 @@ func allRoutes(s *site) {
 	bob.do("POST", s.lock("draft")).want(inUse(hold{}))
 	bob.do("GET", s.bulk("uid=draft&uid=other")).want(bulk("c", hold{}.object(), free("other", "null")))
 	bob.post(s.takeover("draft"), `{"fence":1}`).want(noPolicy)
+	cat := s.as("3")
+	cat.do("POST", s.ask("other")).want(document(200, free("other", "null")))
+	cat.post(s.handover("draft"), fenceBody(1)).want(inUse(hold{}))
 	bob.do("PUT", s.lock("draft")).want(methodNotAllowed("GET, HEAD, POST, DELETE"))
 	bob.do("PUT", s.base()+"/drafts/draft").want(inUse(hold{}))
 	s.ranTimes(0)
@@ -126,6 +129,8 @@ func otherMethods(b *trial) {
 	for _, route := range []struct{ target, allow string }{
 		{s.lock("draft"), "GET, HEAD, POST, DELETE"},
 		{s.takeover("draft"), "POST"},
+		{s.ask("draft"), "POST"},
+		{s.handover("draft"), "POST"},
 		{s.bulk("uid=draft"), "GET, HEAD"},
 	} {
 		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} {
@@ -165,10 +170,12 @@ func slashForms(b *trial) {
 		ann.do("GET", bulkPath+slash+"?uid=draft").want(bulk("b"+slash, hold{mine: true, fence: "a" + slash}.object()))
 		ann.do("HEAD", bulkPath+slash+"?uid=draft").want(bulk("b"+slash, ""))
 		bob.post(path+"/takeover"+slash, fenceBody(b.fence("a"+slash))).want(granted(hold{user: "2", fence: "b" + slash}))
-		bob.do("DELETE", path+slash).want(noContent)
+		ann.do("POST", path+"/ask"+slash).want(document(200, hold{user: "2", fence: "b" + slash, canTakeOver: true, asked: asking("1", "null")}.object()))
+		bob.post(path+"/handover"+slash, fenceBody(b.fence("b"+slash))).want(document(200, hold{fence: "c" + slash, canTakeOver: true, left: 15000}.object()))
+		ann.do("DELETE", path+slash).want(noContent)
 		for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodOptions} {
 			ann.do(method, path+slash).want(methodNotAllowed("GET, HEAD, POST, DELETE"))
 		}
 	}
-	b.grew("a", "b", "a/", "b/")
+	b.grew("a", "b", "c", "b/", "c/")
 }

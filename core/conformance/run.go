@@ -56,8 +56,8 @@ func RunPaths(t *testing.T, adapter Adapter) {
 
 func everyGroup() []group {
 	return append(pathGroups(),
-		sessionCases, lingerCases, fenceCases, statusCases, bulkCases, takeoverCases, userCases, browserCases,
-		breakCases, orderCases, waitingCases, scriptCases, openAPICases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
+		sessionCases, lingerCases, fenceCases, statusCases, bulkCases, takeoverCases, askCases, handoverCases, idleCases, scopeCases,
+		userCases, browserCases, breakCases, orderCases, waitingCases, scriptCases, openAPICases, optionCases, renewalCases, hookCases, frameworkCases, outageCases, clockCases)
 }
 
 func pathGroups() []group { return []group{routeCases, uidCases, guardCases, releaseCases} }

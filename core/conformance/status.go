@@ -16,6 +16,7 @@ var statusCases = group{"status", []testCase{
 	{"an entity tag changes with what can be seen", everywhere, tagChanged},
 	{"If-None-Match is a list or *", everywhere, noneMatch},
 	{"304 tells when the lock ends", standing, notModifiedExpires},
+	{"what the default scope shows without an ask is what it was", standing, goldenStatus},
 	{"Prefer without something to wait for is answered at once", everywhere, preferAtOnce},
 }}
 
@@ -155,6 +156,29 @@ func notModifiedExpires(b *trial) {
 	b.pass(time.Minute)
 	ann.do("GET", at, "If-None-Match: "+b.names["<tag a>"]).want(status(free("draft", "f"), "b"))
 	ann.do("GET", at, "If-None-Match: "+b.names["<tag b>"]).want(notModified("b", 0))
+}
+
+// goldenStatus: clients keep entity tags across an update of the server, so new keys must not change them.
+func goldenStatus(b *trial) {
+	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
+	ann, bob := s.as("1", "Ann"), s.as("2", "Ben")
+	at := s.lock("draft")
+	const (
+		never   = `{"uid":"draft","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":null,"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
+		mine    = `{"uid":"draft","locked":true,"mine":true,"user_id":1,"user_name":"Ann","fence":1767323045000,"sessions":1,"held_ms":0,"expires_in_ms":60000,"can_take_over":false,"asked_by":null,"idle_ms":null}`
+		another = `{"uid":"draft","locked":true,"mine":false,"user_id":1,"user_name":"Ann","fence":1767323045000,"sessions":1,"held_ms":0,"expires_in_ms":60000,"can_take_over":true,"asked_by":null,"idle_ms":null}`
+		other   = `{"uid":"other","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":null,"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
+		last    = `{"uid":"draft","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":1767323045000,"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
+	)
+	golden := func(tag, body string) string { return document(200, body, `Etag: W/"`+tag+`"`) }
+	ann.do("GET", at).want(golden("f212b960376bd889", never))
+	ann.do("POST", at, session("tab")).want(document(200,
+		`{"uid":"draft","user_id":1,"fence":1767323045000,"renewed":false,"sessions":1,"held_ms":0,"expires_in_ms":60000,"asked_by":null}`))
+	ann.do("GET", at).want(golden("1330db4a42cca88", mine))
+	bob.do("GET", at).want(golden("887df7829860153a", another))
+	bob.do("GET", s.bulk("uid=draft&uid=other")).want(golden("9afe491402cdeb05", `{"locks":[`+another+`,`+other+`]}`))
+	ann.do("DELETE", at).want(noContent)
+	bob.do("GET", at).want(golden("641d05bf414a4ae", last))
 }
 
 // preferAtOnce: without If-None-Match, or with one that no longer matches, there is nothing to wait for.

@@ -183,17 +183,28 @@ func takeoverEnded(b *trial) {
 	ann.do("GET", s.lock("draft")).want(status(hold{mine: true}.object(), "a"))
 }
 
+// notBodies are bodies that name no fence, though most of them have one.
+func notBodies(fence string) []string {
+	return []string{
+		"", " ", "{}", "[]", "null", "nonsense", fence, `"` + fence + `"`, `{"fence":}`, `{"fence":null}`, `{"fence":true}`,
+		`{"fence":"` + fence + `"}`, `{"fence":[` + fence + `]}`, `{"fence":` + fence + `.5}`, `{"fence":0}`, `{"fence":-1}`,
+		`{"fence":9007199254740992}`, `{"fence":99999999999999999999}`, `{"other":` + fence + `}`,
+		`{"fence":` + fence, `{"fence":` + fence + `}x`, `{"fence":` + fence + `}{"fence":` + fence + `}`,
+	}
+}
+
+// padded is a body of that size.
+func padded(fence int64, size int) string {
+	body := fenceBody(fence)
+	return body + strings.Repeat(" ", size-len(body))
+}
+
 func badBodies(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
 	fence := fmt.Sprint(b.fence("f"))
-	for _, body := range []string{
-		"", " ", "{}", "[]", "null", "nonsense", fence, `"` + fence + `"`, `{"fence":}`, `{"fence":null}`, `{"fence":true}`,
-		`{"fence":"` + fence + `"}`, `{"fence":[` + fence + `]}`, `{"fence":` + fence + `.5}`, `{"fence":0}`, `{"fence":-1}`,
-		`{"fence":9007199254740992}`, `{"fence":99999999999999999999}`, `{"other":` + fence + `}`,
-		`{"fence":` + fence, `{"fence":` + fence + `}x`, `{"fence":` + fence + `}{"fence":` + fence + `}`,
-	} {
+	for _, body := range notBodies(fence) {
 		bob.post(s.takeover("draft"), body).want(bad(msgBody))
 	}
 	bob.do("GET", s.lock("draft")).want(status(hold{canTakeOver: true}.object(), "a"))
@@ -204,15 +215,11 @@ func largeBodies(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1"), s.as("2")
 	ann.do("POST", s.lock("draft")).want(granted(hold{}))
-	padded := func(size int) string {
-		body := fenceBody(b.fence("f"))
-		return body + strings.Repeat(" ", size-len(body))
-	}
 	for _, size := range []int{4097, 5000, 100_000} {
-		bob.post(s.takeover("draft"), padded(size)).want(tooLarge)
+		bob.post(s.takeover("draft"), padded(b.fence("f"), size)).want(tooLarge)
 	}
 	bob.do("GET", s.lock("draft")).want(status(hold{canTakeOver: true}.object(), "a"))
-	bob.post(s.takeover("draft"), padded(4096)).want(granted(hold{user: "2", fence: "f2"}))
+	bob.post(s.takeover("draft"), padded(b.fence("f"), 4096)).want(granted(hold{user: "2", fence: "f2"}))
 }
 
 func chunkedBody(b *trial) {

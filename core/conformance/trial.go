@@ -267,6 +267,8 @@ func (s *site) root() string {
 
 func (s *site) lock(uid string) string     { return s.root() + "/" + uid + "/" }
 func (s *site) takeover(uid string) string { return s.root() + "/" + uid + "/takeover/" }
+func (s *site) ask(uid string) string      { return s.root() + "/" + uid + "/ask/" }
+func (s *site) handover(uid string) string { return s.root() + "/" + uid + "/handover/" }
 func (s *site) bulk(query string) string   { return s.root() + "s/?" + query }
 
 // routes are the application's own. The guard's parameter is "uid", also where the route has none such.

@@ -18,10 +18,31 @@ import (
 	"github.com/editlock/editlock/nethttpmw"
 )
 
-// TestConversationInTheContract has the conversation of CONTRACT.md with an application, under a clock that
+// TestConversationsInTheContract has each conversation of CONTRACT.md with an application, under a clock that
 // stands still but for its "later".
-func TestConversationInTheContract(t *testing.T) {
+func TestConversationsInTheContract(t *testing.T) {
 	t.Parallel()
+	for _, test := range []struct {
+		heading string
+		scope   core.Scope
+		least   int // exchanges
+	}{
+		{"A conversation", core.ScopeUser, 15},
+		{"A conversation with an ask", core.ScopeUser, 8},
+		{"A conversation in scope session", core.ScopeSession, 9},
+	} {
+		t.Run(test.heading, func(t *testing.T) {
+			t.Parallel()
+			if n := converse(t, conversation(t, test.heading), test.scope); n < test.least {
+				t.Errorf("only %d exchanges were found", n)
+			}
+		})
+	}
+}
+
+// converse returns how many exchanges the conversation has.
+func converse(t *testing.T, text string, scope core.Scope) (exchanges int) {
+	t.Helper()
 	server, err := embedded.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -29,11 +50,10 @@ func TestConversationInTheContract(t *testing.T) {
 	t.Cleanup(server.Close)
 	now := time.UnixMilli(1790000000000)
 	server.SetTime(now)
-	app := httptest.NewServer(application(t, server))
+	app := httptest.NewServer(application(t, server, scope))
 	t.Cleanup(app.Close)
 
-	exchanges := 0
-	for block := range strings.SplitSeq(conversation(t), "\n\n") {
+	for block := range strings.SplitSeq(text, "\n\n") {
 		var r exchange
 		for line := range strings.SplitSeq(block, "\n") {
 			if later, ok := strings.CutSuffix(line, " later"); ok {
@@ -50,19 +70,17 @@ func TestConversationInTheContract(t *testing.T) {
 		r.run(t, app.URL)
 		exchanges++
 	}
-	if exchanges < 15 {
-		t.Errorf("only %d exchanges were found", exchanges)
-	}
+	return exchanges
 }
 
-// conversation returns the last block of code in the contract.
-func conversation(t *testing.T) string {
+// conversation returns the block of code below a heading of the contract.
+func conversation(t *testing.T, heading string) string {
 	t.Helper()
 	page, err := os.ReadFile("CONTRACT.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text, _ := strings.Cut(string(page), "## A conversation")
+	_, text, _ := strings.Cut(string(page), "\n## "+heading+"\n")
 	_, text, _ = strings.Cut(text, "```\n")
 	text, _, ok := strings.Cut(text, "\n```")
 	if !ok {
@@ -72,7 +90,7 @@ func conversation(t *testing.T) string {
 }
 
 // application is what the conversation talks to.
-func application(t *testing.T, server *embedded.Server) http.Handler {
+func application(t *testing.T, server *embedded.Server, scope core.Scope) http.Handler {
 	t.Helper()
 	client := server.Client(0)
 	t.Cleanup(func() { _ = client.Close() })
@@ -88,6 +106,7 @@ func application(t *testing.T, server *embedded.Server) http.Handler {
 	users := map[string]core.User{"Ann": {ID: core.ID(1), Name: "Ann"}, "Ben": {ID: core.ID(2), Name: "Ben"}}
 	lock, err := nethttpmw.New(locker, nethttpmw.Config{
 		User:     func(r *http.Request) core.User { return users[r.Header.Get("X-Who")] },
+		Scope:    scope,
 		TakeOver: func(*http.Request, core.User, core.Status) bool { return true },
 		Error: func(r *http.Request, refusal *rest.Response) {
 			if refusal.Status == http.StatusServiceUnavailable && !errors.Is(refusal.Err, core.ErrUnavailable) {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/editlock/editlock/core"
 	"github.com/editlock/editlock/core/embedded"
 )
 
@@ -22,7 +23,7 @@ func TestMalformedRecordSpoilsOnlyItsOwnEntry(t *testing.T) {
 	if err := client.Set(t.Context(), "editlock:{bad}", "no record", time.Minute).Err(); err != nil {
 		t.Fatal(err)
 	}
-	app := httptest.NewServer(application(t, server))
+	app := httptest.NewServer(application(t, server, core.ScopeUser))
 	t.Cleanup(app.Close)
 
 	const unknown = `{"message":"Lock service is unavailable"}`

@@ -51,7 +51,7 @@ func TestDescribe(t *testing.T) {
 			servers = append(servers, server.URL)
 		}
 		slices.Sort(paths)
-		want := []string{test.path + "/{uid}/", test.path + "/{uid}/takeover/", test.path + "s/"}
+		want := []string{test.path + "/{uid}/", test.path + "/{uid}/ask/", test.path + "/{uid}/handover/", test.path + "/{uid}/takeover/", test.path + "s/"}
 		if !slices.Equal(paths, want) {
 			t.Errorf("paths are %q, want %q", paths, want)
 		}

@@ -18,9 +18,9 @@ type Route int
 const (
 	LockRoute     Route = iota // {path}/{uid}/
 	TakeoverRoute              // {path}/{uid}/takeover/
+	BulkRoute                  // {path}s/
 	AskRoute                   // {path}/{uid}/ask/
 	HandoverRoute              // {path}/{uid}/handover/
-	BulkRoute                  // {path}s/
 )
 
 // Endpoint is a path that an adapter registers for all Methods, with the route that answers there.

@@ -30,6 +30,7 @@ import (
 //	FrameworkErrors      bool                                             // refusals go to echo's HTTPErrorHandler
 //	Path                 string                                           // of the lock routes. Default: /api/lock
 //	TTL                  time.Duration                                    // of a hold after its last renewal. Default: 1 minute
+//	Scope                core.Scope                                       // what a hold belongs to: a user, or a session. Default: core.ScopeUser
 //	TrustedOrigins       []string                                         // other sites whose pages may change locks
 //	MaxWaiters           int                                              // that wait in this process. Default: 4096
 //	MaxWaitersPerUser    int                                              // Default: 32

@@ -124,6 +124,8 @@ func (s *site) fence(body []byte) string {
 const (
 	lock     = " /api/lock/draft-7/"
 	takeover = "POST /api/lock/draft-7/takeover/"
+	ask      = "POST /api/lock/draft-7/ask/"
+	handover = "POST /api/lock/draft-7/handover/"
 	locks    = " /api/locks/?uid=draft-7&uid=draft-8&uid=%C3%A9"
 	cross    = "Sec-Fetch-Site: cross-site"
 	tab      = "Lock-Session: tab-1"
@@ -148,6 +150,7 @@ func (s *site) edit() {
 	s.looking()
 	s.takingOver()
 	s.lettingGo()
+	s.handingOver()
 	s.refused()
 }
 
@@ -199,9 +202,35 @@ func (s *site) lettingGo() {
 	s.do(200, "GET"+lock, "1", "") // nobody's, with a fence
 }
 
+// handingOver has each answer to an ask and a handover, and how long the holder has not typed.
+func (s *site) handingOver() {
+	s.do(200, ask, "ben", "") // of a free lock
+	_, body := s.do(200, "POST"+lock, "1", "", "Lock-Session: tab-3", "Lock-Idle: 20")
+	fence := s.fence(body)
+	over := `{"fence":` + fence + `}`
+	for _, method := range []string{"GET", "HEAD"} {
+		if header, _ := s.do(304, method+lock, "ben", "", "If-None-Match: *", "Lock-Session: tab-4"); header.Get("Lock-Idle") == "" {
+			s.t.Errorf("a 304 of a holder who has not typed: %v", header)
+		}
+	}
+	s.do(409, handover, "1", over, "Lock-Session: tab-3")
+	s.do(200, ask, "ben", "", "Lock-Session: tab-4")
+	s.do(200, "GET"+locks, "ben", "")
+	s.do(200, "POST"+lock, "1", "", "Lock-Session: tab-3")
+	s.do(410, handover, "1", over, "Lock-Session: tab-2")
+	s.do(412, handover, "1", `{"fence":1}`)
+	s.do(413, handover, "1", `{"fence":`+fence+`,"more":"`+strings.Repeat("x", 5000)+`"}`)
+	s.do(200, handover, "1", over, "Lock-Session: tab-3")
+	s.do(423, handover, "1", over)
+	s.do(204, "DELETE"+lock, "ben", "")
+}
+
 // refused has the refusals of a request for what it is.
 func (s *site) refused() {
-	for _, m := range []message{{"POST" + lock, "1", "", nil}, {"DELETE" + lock, "1", "", nil}, {takeover, "1", `{"fence":1}`, nil}} {
+	for _, m := range []message{
+		{"POST" + lock, "1", "", nil}, {"DELETE" + lock, "1", "", nil}, {ask, "1", "", nil},
+		{takeover, "1", `{"fence":1}`, nil}, {handover, "1", `{"fence":1}`, nil},
+	} {
 		s.do(403, m.line, "1", m.body, cross)
 		s.do(401, m.line, "", m.body)
 		s.bad(m.line, "1", m.body, "Lock-Session: tab 1")
@@ -209,8 +238,11 @@ func (s *site) refused() {
 	}
 	s.bad("POST"+lock, "1", "", "If-Match: 7")
 	s.bad("DELETE"+lock, "1", "", "Lock-Linger: soon")
+	s.bad("POST"+lock, "1", "", "Lock-Idle: soon")
+	s.bad(takeover, "1", `{"fence":1}`, "Lock-Idle: -1")
 	for _, body := range []string{`{}`, `{"fence":0}`, `{"fence":"7"}`, `{"fence":9007199254740992}`, `[]`} {
 		s.bad(takeover, "1", body)
+		s.bad(handover, "1", body)
 	}
 	for _, method := range []string{"GET", "HEAD"} {
 		s.bad(method+" /api/lock/draft%207/", "1", "")
@@ -219,7 +251,7 @@ func (s *site) refused() {
 		s.bad(method+" /api/locks/?uid=a"+strings.Repeat("&uid=a", 200), "1", "")
 	}
 	for _, m := range []struct{ line, allow string }{
-		{"PATCH" + lock, "GET, HEAD, POST, DELETE"}, {"GET" + takeover[4:], "POST"}, {"POST /api/locks/", "GET, HEAD"},
+		{"PATCH" + lock, "GET, HEAD, POST, DELETE"}, {"GET" + takeover[4:], "POST"}, {"GET" + ask[4:], "POST"}, {"PUT" + handover[4:], "POST"}, {"POST /api/locks/", "GET, HEAD"},
 	} {
 		if header, _ := s.send(405, message{line: m.line, user: "1"}); header.Get("Allow") != m.allow {
 			s.t.Errorf("%s: Allow is %q", m.line, header.Get("Allow"))
@@ -240,6 +272,10 @@ func TestEveryAnswer(t *testing.T) {
 	s.do(403, takeover, "ben", `{"fence":`+s.fence(body)+`}`)
 	s.do(403, "POST /api/lock/secret/", "1", "")
 	s.do(403, "POST /api/lock/secret/takeover/", "1", `{"fence":1}`)
+	s.do(403, "POST /api/lock/secret/ask/", "1", "")
+	s.do(403, "POST /api/lock/secret/handover/", "1", `{"fence":1}`)
+	s.do(200, ask, "ben", "")
+	s.do(200, "POST"+lock, "1", "") // who asks is hidden
 	for _, method := range []string{"GET", "HEAD"} {
 		s.do(403, method+" /api/lock/secret/", "1", "")
 		s.do(403, method+" /api/locks/?uid=a&uid=secret", "1", "")
@@ -259,7 +295,7 @@ func TestEveryAnswer(t *testing.T) {
 	}
 	single := []message{
 		{line: "POST" + lock}, {line: "DELETE" + lock}, {line: "GET" + lock}, {line: "HEAD" + lock},
-		{line: takeover, body: `{"fence":1}`},
+		{line: takeover, body: `{"fence":1}`}, {line: ask}, {line: handover, body: `{"fence":1}`},
 	}
 	several := []message{{line: "GET" + locks}, {line: "HEAD" + locks}}
 	for _, m := range append(single, several...) {

@@ -39,7 +39,8 @@ func (e HoldLostMessage) Valid() bool {
 
 // Defines values for InUseMessage.
 const (
-	ResourceIsAlreadyInUseByAnotherUser InUseMessage = "Resource is already in use by another user"
+	ResourceIsAlreadyInUseByAnotherUser           InUseMessage = "Resource is already in use by another user"
+	ResourceIsAlreadyInUseInAnotherSessionOfYours InUseMessage = "Resource is already in use in another session of yours"
 )
 
 // Valid indicates whether the value is a known member of the InUseMessage enum.
@@ -47,18 +48,35 @@ func (e InUseMessage) Valid() bool {
 	switch e {
 	case ResourceIsAlreadyInUseByAnotherUser:
 		return true
+	case ResourceIsAlreadyInUseInAnotherSessionOfYours:
+		return true
 	default:
 		return false
 	}
 }
 
-// BrokenBy Who has ended the caller's hold: an administrator, or the caller who logged out. It is missing where the hold was lost in another way.
-type BrokenBy struct {
-	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+// AskedBy Who asks the holder to hand the lock over. The holder and the asker see it while it is remembered; it is null for everybody else.
+type AskedBy struct {
+	// UserId Who holds the lock, who asks for it, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 
 	// UserName Their name, or null where there is none to show.
 	UserName *string `json:"user_name"`
+}
+
+// BrokenBy Who has ended the caller's hold: an administrator, or the caller who logged out. It is missing where the hold was lost in another way.
+type BrokenBy struct {
+	// UserId Who holds the lock, who asks for it, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+	UserId *HolderID `json:"user_id"`
+
+	// UserName Their name, or null where there is none to show.
+	UserName *string `json:"user_name"`
+}
+
+// Handover What the caller holds. The server ignores other keys.
+type Handover struct {
+	// Fence The fence of the hold to hand over.
+	Fence int64 `json:"fence"`
 }
 
 // HoldLost The caller's hold was lost.
@@ -74,7 +92,7 @@ type HoldLost struct {
 // HoldLostMessage defines model for HoldLost.Message.
 type HoldLostMessage string
 
-// HolderID Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+// HolderID Who holds the lock, who asks for it, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 type HolderID struct {
 	union json.RawMessage
 }
@@ -85,23 +103,27 @@ type HolderID0 = int64
 // HolderID1 defines model for HolderID.1.
 type HolderID1 = string
 
-// InUse Another user holds the lock.
+// InUse Another user holds the lock, or another session of the caller's.
 type InUse struct {
+	// Message The second one comes in scope session alone, where the user_id is the caller's own.
 	Message InUseMessage `json:"message"`
 
-	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+	// UserId Who holds the lock, who asks for it, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 }
 
-// InUseMessage defines model for InUse.Message.
+// InUseMessage The second one comes in scope session alone, where the user_id is the caller's own.
 type InUseMessage string
 
 // Lock The caller's hold.
 type Lock struct {
+	// AskedBy Who asks the holder to hand the lock over. The holder and the asker see it while it is remembered; it is null for everybody else.
+	AskedBy *AskedBy `json:"asked_by"`
+
 	// ExpiresInMs When the lock ends unless it is renewed, in milliseconds from now.
 	ExpiresInMs int64 `json:"expires_in_ms"`
 
-	// Fence Belongs to this user's hold of this resource. It grows whenever the holder changes, and stays the same for as long as nobody else held the lock in between.
+	// Fence Belongs to this user's hold of this resource, in scope session to this session's. It grows whenever the holder changes, and stays the same for as long as nobody else held the lock in between.
 	Fence int64 `json:"fence"`
 
 	// HeldMs How long the lock has been held, in milliseconds.
@@ -128,7 +150,10 @@ type Refusal struct {
 
 // Status The state of a lock, as the caller may see it.
 type Status struct {
-	// CanTakeOver Whether the application lets the caller take the lock over.
+	// AskedBy Who asks the holder to hand the lock over. The holder and the asker see it while it is remembered; it is null for everybody else.
+	AskedBy *AskedBy `json:"asked_by"`
+
+	// CanTakeOver Whether the application lets the caller take the lock over. In scope session it is also true where another session of the caller's holds the lock than the one that Lock-Session names.
 	CanTakeOver bool `json:"can_take_over"`
 
 	// ExpiresInMs When the lock ends unless it is renewed, in milliseconds from now.
@@ -139,6 +164,9 @@ type Status struct {
 
 	// HeldMs How long the lock has been held, in milliseconds.
 	HeldMs int64 `json:"held_ms"`
+
+	// IdleMs How long the holder has not typed, in milliseconds: the least of the sessions with a lease. It is null where it is not known, and where the application hides the holder from the caller.
+	IdleMs *int64 `json:"idle_ms"`
 
 	// Locked Whether somebody holds the lock.
 	Locked bool `json:"locked"`
@@ -152,7 +180,7 @@ type Status struct {
 	// Uid Names the resource. Without percent-encoding it is 1 to 255 bytes of UTF-8, without a slash, a percent sign, a space and control characters, and it is not "." or "..".
 	Uid UID `json:"uid"`
 
-	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+	// UserId Who holds the lock, who asks for it, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 
 	// UserName The holder's name, or null where there is none to show.
@@ -161,7 +189,10 @@ type Status struct {
 
 // StatusOfMany The state of one lock among several.
 type StatusOfMany struct {
-	// CanTakeOver Whether the application lets the caller take the lock over.
+	// AskedBy Who asks the holder to hand the lock over. The holder and the asker see it while it is remembered; it is null for everybody else.
+	AskedBy *AskedBy `json:"asked_by"`
+
+	// CanTakeOver Whether the application lets the caller take the lock over. In scope session it is also true where another session of the caller's holds the lock than the one that Lock-Session names.
 	CanTakeOver bool `json:"can_take_over"`
 
 	// ExpiresInMs When the lock ends unless it is renewed, in milliseconds from now.
@@ -172,6 +203,9 @@ type StatusOfMany struct {
 
 	// HeldMs How long the lock has been held, in milliseconds.
 	HeldMs int64 `json:"held_ms"`
+
+	// IdleMs How long the holder has not typed, in milliseconds: the least of the sessions with a lease. It is null where it is not known, and where the application hides the holder from the caller.
+	IdleMs *int64 `json:"idle_ms"`
 
 	// Locked Whether somebody holds the lock. It is null where Redis holds no valid record of the resource: nothing else is known of it then.
 	Locked *bool `json:"locked"`
@@ -185,7 +219,7 @@ type StatusOfMany struct {
 	// Uid Names the resource. Without percent-encoding it is 1 to 255 bytes of UTF-8, without a slash, a percent sign, a space and control characters, and it is not "." or "..".
 	Uid UID `json:"uid"`
 
-	// UserId Who holds the lock, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
+	// UserId Who holds the lock, who asks for it, or who broke the hold, as a UserID. It is null where there is nobody, and where the application hides them from the caller.
 	UserId *HolderID `json:"user_id"`
 
 	// UserName The holder's name, or null where there is none to show.
@@ -224,11 +258,17 @@ type IfMatch = string
 // IfNoneMatch defines model for IfNoneMatch.
 type IfNoneMatch = string
 
+// LockIdle defines model for LockIdle.
+type LockIdle = int64
+
 // LockLinger defines model for LockLinger.
 type LockLinger = int64
 
 // LockSession defines model for LockSession.
 type LockSession = string
+
+// LockSessionOfLook defines model for LockSessionOfLook.
+type LockSessionOfLook = string
 
 // Prefer defines model for Prefer.
 type Prefer = string
@@ -254,11 +294,17 @@ type NotAllowed = Refusal
 // NotAllowedOrCrossSite Why the request was refused.
 type NotAllowedOrCrossSite = Refusal
 
+// NotAsked The state of a lock, as the caller may see it.
+type NotAsked = Status
+
 // NotValid Why the request was refused.
 type NotValid = Refusal
 
 // SetUp Why the request was refused.
 type SetUp = Refusal
+
+// StatusNow The state of a lock, as the caller may see it.
+type StatusNow = Status
 
 // TakeoverConflict The state of a lock, as the caller may see it.
 type TakeoverConflict = Status
@@ -277,7 +323,7 @@ type Unavailable = Refusal
 
 // ReleaseLockParams defines parameters for ReleaseLock.
 type ReleaseLockParams struct {
-	// LockSession The name of the page or tab. Requests without it share one unnamed lease.
+	// LockSession The name of the page or tab. Requests without it share one unnamed lease. In scope session it is required, but for a DELETE.
 	LockSession *LockSession `json:"Lock-Session,omitempty"`
 
 	// LockLinger Keeps the lock for so many seconds, of which at most 10 count, for a page that reloads. It makes no lock out of nothing, and a repeated one does not prolong.
@@ -286,6 +332,9 @@ type ReleaseLockParams struct {
 
 // GetLockParams defines parameters for GetLock.
 type GetLockParams struct {
+	// LockSession The name of the page or tab. In scope session can_take_over depends on it, and else it changes nothing.
+	LockSession *LockSessionOfLook `json:"Lock-Session,omitempty"`
+
 	// IfNoneMatch Entity tags that the client knows, in a list, or *. If the state has one of them, the answer is 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
@@ -295,6 +344,9 @@ type GetLockParams struct {
 
 // HeadLockParams defines parameters for HeadLock.
 type HeadLockParams struct {
+	// LockSession The name of the page or tab. In scope session can_take_over depends on it, and else it changes nothing.
+	LockSession *LockSessionOfLook `json:"Lock-Session,omitempty"`
+
 	// IfNoneMatch Entity tags that the client knows, in a list, or *. If the state has one of them, the answer is 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
@@ -304,23 +356,44 @@ type HeadLockParams struct {
 
 // AcquireLockParams defines parameters for AcquireLock.
 type AcquireLockParams struct {
-	// LockSession The name of the page or tab. Requests without it share one unnamed lease.
+	// LockSession The name of the page or tab. Requests without it share one unnamed lease. In scope session it is required, but for a DELETE.
 	LockSession *LockSession `json:"Lock-Session,omitempty"`
 
 	// IfMatch A fence in double quotes: only the caller's own hold under that fence is renewed or resumed. Every POST of a page after its first should carry it.
 	IfMatch *IfMatch `json:"If-Match,omitempty"`
+
+	// LockIdle For how many seconds nobody has typed in the page. Others are shown it as idle_ms. A request without it says that it is not known.
+	LockIdle *LockIdle `json:"Lock-Idle,omitempty"`
+}
+
+// AskForLockParams defines parameters for AskForLock.
+type AskForLockParams struct {
+	// LockSession The name of the page or tab. In scope session can_take_over depends on it, and else it changes nothing.
+	LockSession *LockSessionOfLook `json:"Lock-Session,omitempty"`
+}
+
+// HandOverLockParams defines parameters for HandOverLock.
+type HandOverLockParams struct {
+	// LockSession The name of the page or tab. Requests without it share one unnamed lease. In scope session it is required, but for a DELETE.
+	LockSession *LockSession `json:"Lock-Session,omitempty"`
 }
 
 // TakeOverLockParams defines parameters for TakeOverLock.
 type TakeOverLockParams struct {
-	// LockSession The name of the page or tab. Requests without it share one unnamed lease.
+	// LockSession The name of the page or tab. Requests without it share one unnamed lease. In scope session it is required, but for a DELETE.
 	LockSession *LockSession `json:"Lock-Session,omitempty"`
+
+	// LockIdle For how many seconds nobody has typed in the page. Others are shown it as idle_ms. A request without it says that it is not known.
+	LockIdle *LockIdle `json:"Lock-Idle,omitempty"`
 }
 
 // GetLocksParams defines parameters for GetLocks.
 type GetLocksParams struct {
 	// Uid The resources, 1 to 200. The parameter is given once for each.
 	Uid UIDs `form:"uid" json:"uid"`
+
+	// LockSession The name of the page or tab. In scope session can_take_over depends on it, and else it changes nothing.
+	LockSession *LockSessionOfLook `json:"Lock-Session,omitempty"`
 
 	// IfNoneMatch Entity tags that the client knows, in a list, or *. If the state has one of them, the answer is 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
@@ -334,12 +407,18 @@ type HeadLocksParams struct {
 	// Uid The resources, 1 to 200. The parameter is given once for each.
 	Uid UIDs `form:"uid" json:"uid"`
 
+	// LockSession The name of the page or tab. In scope session can_take_over depends on it, and else it changes nothing.
+	LockSession *LockSessionOfLook `json:"Lock-Session,omitempty"`
+
 	// IfNoneMatch Entity tags that the client knows, in a list, or *. If the state has one of them, the answer is 304.
 	IfNoneMatch *IfNoneMatch `json:"If-None-Match,omitempty"`
 
 	// Prefer With wait=N and If-None-Match the answer comes at the first change of hands, or with 304 after N seconds, of which at most 25 count.
 	Prefer *Prefer `json:"Prefer,omitempty"`
 }
+
+// HandOverLockJSONRequestBody defines body for HandOverLock for application/json ContentType.
+type HandOverLockJSONRequestBody = Handover
 
 // TakeOverLockJSONRequestBody defines body for TakeOverLock for application/json ContentType.
 type TakeOverLockJSONRequestBody = Takeover
@@ -570,9 +649,34 @@ type ClientInterface interface {
 	// Corresponds with POST /api/lock/{uid}/ (the `AcquireLock` operationId).
 	AcquireLock(ctx context.Context, uid UID, params *AcquireLockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// AskForLock Ask for the lock
+	//
+	// Asks the user who holds the lock to hand it over. It is remembered for 30 seconds, and for 30 seconds anew when it is repeated, unless somebody else's ask is still remembered. If the lock is free or the caller's own, nothing is remembered. The holder learns of it by the answer to the next POST or to a GET that waits.
+	//
+	// Corresponds with POST /api/lock/{uid}/ask/ (the `AskForLock` operationId).
+	AskForLock(ctx context.Context, uid UID, params *AskForLockParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOverLockWithBody Hand over
+	//
+	// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+	HandOverLockWithBody(ctx context.Context, uid UID, params *HandOverLockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// HandOverLock Hand over
+	//
+	// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+	HandOverLock(ctx context.Context, uid UID, params *HandOverLockParams, body HandOverLockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// TakeOverLockWithBody Take over
 	//
-	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -581,7 +685,7 @@ type ClientInterface interface {
 
 	// TakeOverLock Take over
 	//
-	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -671,9 +775,64 @@ func (c *Client) AcquireLock(ctx context.Context, uid UID, params *AcquireLockPa
 	return c.Client.Do(req)
 }
 
+// AskForLock Ask for the lock
+//
+// Asks the user who holds the lock to hand it over. It is remembered for 30 seconds, and for 30 seconds anew when it is repeated, unless somebody else's ask is still remembered. If the lock is free or the caller's own, nothing is remembered. The holder learns of it by the answer to the next POST or to a GET that waits.
+//
+// Corresponds with POST /api/lock/{uid}/ask/ (the `AskForLock` operationId).
+func (c *Client) AskForLock(ctx context.Context, uid UID, params *AskForLockParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewAskForLockRequest(c.Server, uid, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOverLockWithBody Hand over
+//
+// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+func (c *Client) HandOverLockWithBody(ctx context.Context, uid UID, params *HandOverLockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOverLockRequestWithBody(c.Server, uid, params, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// HandOverLock Hand over
+//
+// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+func (c *Client) HandOverLock(ctx context.Context, uid UID, params *HandOverLockParams, body HandOverLockJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewHandOverLockRequest(c.Server, uid, params, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // TakeOverLockWithBody Take over
 //
-// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 //
 // Takes any type of body and a specified content type.
 //
@@ -692,7 +851,7 @@ func (c *Client) TakeOverLockWithBody(ctx context.Context, uid UID, params *Take
 
 // TakeOverLock Take over
 //
-// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -836,26 +995,37 @@ func NewGetLockRequest(server string, uid UID, params *GetLockParams) (*http.Req
 
 	if params != nil {
 
-		if params.IfNoneMatch != nil {
+		if params.LockSession != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Lock-Session", *params.LockSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("If-None-Match", headerParam0)
+			req.Header.Set("Lock-Session", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 		if params.Prefer != nil {
-			var headerParam1 string
+			var headerParam2 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Prefer", headerParam1)
+			req.Header.Set("Prefer", headerParam2)
 		}
 
 	}
@@ -896,26 +1066,37 @@ func NewHeadLockRequest(server string, uid UID, params *HeadLockParams) (*http.R
 
 	if params != nil {
 
-		if params.IfNoneMatch != nil {
+		if params.LockSession != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Lock-Session", *params.LockSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("If-None-Match", headerParam0)
+			req.Header.Set("Lock-Session", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 		if params.Prefer != nil {
-			var headerParam1 string
+			var headerParam2 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Prefer", headerParam1)
+			req.Header.Set("Prefer", headerParam2)
 		}
 
 	}
@@ -976,6 +1157,128 @@ func NewAcquireLockRequest(server string, uid UID, params *AcquireLockParams) (*
 			}
 
 			req.Header.Set("If-Match", headerParam1)
+		}
+
+		if params.LockIdle != nil {
+			var headerParam2 string
+
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Lock-Idle", *params.LockIdle, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Lock-Idle", headerParam2)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewAskForLockRequest constructs an http.Request for the AskForLock method
+func NewAskForLockRequest(server string, uid UID, params *AskForLockParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "uid", uid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/lock/%s/ask/", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+
+		if params.LockSession != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Lock-Session", *params.LockSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Lock-Session", headerParam0)
+		}
+
+	}
+
+	return req, nil
+}
+
+// NewHandOverLockRequest calls the generic HandOverLock builder with application/json body
+func NewHandOverLockRequest(server string, uid UID, params *HandOverLockParams, body HandOverLockJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewHandOverLockRequestWithBody(server, uid, params, "application/json", bodyReader)
+}
+
+// NewHandOverLockRequestWithBody constructs an http.Request for the HandOverLock method, with any body, and a specified content type
+func NewHandOverLockRequestWithBody(server string, uid UID, params *HandOverLockParams, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "uid", uid, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/api/lock/%s/handover/", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	if params != nil {
+
+		if params.LockSession != nil {
+			var headerParam0 string
+
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Lock-Session", *params.LockSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Lock-Session", headerParam0)
 		}
 
 	}
@@ -1040,6 +1343,17 @@ func NewTakeOverLockRequestWithBody(server string, uid UID, params *TakeOverLock
 			req.Header.Set("Lock-Session", headerParam0)
 		}
 
+		if params.LockIdle != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Lock-Idle", *params.LockIdle, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "integer", Format: "int64"})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("Lock-Idle", headerParam1)
+		}
+
 	}
 
 	return req, nil
@@ -1098,26 +1412,37 @@ func NewGetLocksRequest(server string, params *GetLocksParams) (*http.Request, e
 
 	if params != nil {
 
-		if params.IfNoneMatch != nil {
+		if params.LockSession != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Lock-Session", *params.LockSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("If-None-Match", headerParam0)
+			req.Header.Set("Lock-Session", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 		if params.Prefer != nil {
-			var headerParam1 string
+			var headerParam2 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Prefer", headerParam1)
+			req.Header.Set("Prefer", headerParam2)
 		}
 
 	}
@@ -1178,26 +1503,37 @@ func NewHeadLocksRequest(server string, params *HeadLocksParams) (*http.Request,
 
 	if params != nil {
 
-		if params.IfNoneMatch != nil {
+		if params.LockSession != nil {
 			var headerParam0 string
 
-			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam0, err = runtime.StyleParamWithOptions("simple", false, "Lock-Session", *params.LockSession, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("If-None-Match", headerParam0)
+			req.Header.Set("Lock-Session", headerParam0)
+		}
+
+		if params.IfNoneMatch != nil {
+			var headerParam1 string
+
+			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "If-None-Match", *params.IfNoneMatch, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			if err != nil {
+				return nil, err
+			}
+
+			req.Header.Set("If-None-Match", headerParam1)
 		}
 
 		if params.Prefer != nil {
-			var headerParam1 string
+			var headerParam2 string
 
-			headerParam1, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
+			headerParam2, err = runtime.StyleParamWithOptions("simple", false, "Prefer", *params.Prefer, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationHeader, Type: "string", Format: ""})
 			if err != nil {
 				return nil, err
 			}
 
-			req.Header.Set("Prefer", headerParam1)
+			req.Header.Set("Prefer", headerParam2)
 		}
 
 	}
@@ -1285,9 +1621,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /api/lock/{uid}/ (the `AcquireLock` operationId).
 	AcquireLockWithResponse(ctx context.Context, uid UID, params *AcquireLockParams, reqEditors ...RequestEditorFn) (*AcquireLockResponse, error)
 
+	// AskForLockWithResponse Ask for the lock
+	//
+	// Asks the user who holds the lock to hand it over. It is remembered for 30 seconds, and for 30 seconds anew when it is repeated, unless somebody else's ask is still remembered. If the lock is free or the caller's own, nothing is remembered. The holder learns of it by the answer to the next POST or to a GET that waits.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/lock/{uid}/ask/ (the `AskForLock` operationId).
+	AskForLockWithResponse(ctx context.Context, uid UID, params *AskForLockParams, reqEditors ...RequestEditorFn) (*AskForLockResponse, error)
+
+	// HandOverLockWithBodyWithResponse Hand over
+	//
+	// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+	HandOverLockWithBodyWithResponse(ctx context.Context, uid UID, params *HandOverLockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HandOverLockResponse, error)
+
+	// HandOverLockWithResponse Hand over
+	//
+	// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+	HandOverLockWithResponse(ctx context.Context, uid UID, params *HandOverLockParams, body HandOverLockJSONRequestBody, reqEditors ...RequestEditorFn) (*HandOverLockResponse, error)
+
 	// TakeOverLockWithBodyWithResponse Take over
 	//
-	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1296,7 +1659,7 @@ type ClientWithResponsesInterface interface {
 
 	// TakeOverLockWithResponse Take over
 	//
-	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+	// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -1446,6 +1809,7 @@ type GetLockResponse304Headers struct {
 	CacheControl      string
 	ETag              string
 	LockExpiresIn     int64
+	LockIdle          *int64
 	PreferenceApplied *string
 }
 
@@ -1577,6 +1941,7 @@ type HeadLockResponse304Headers struct {
 	CacheControl      string
 	ETag              string
 	LockExpiresIn     int64
+	LockIdle          *int64
 	PreferenceApplied *string
 }
 
@@ -1832,6 +2197,317 @@ func (r AcquireLockResponse) ContentType() string {
 	return ""
 }
 
+// AskForLockResponse200Headers the declared response headers of an HTTP 200 response for AskForLock
+type AskForLockResponse200Headers struct {
+	CacheControl string
+}
+
+// AskForLockResponse400Headers the declared response headers of an HTTP 400 response for AskForLock
+type AskForLockResponse400Headers struct {
+	CacheControl string
+}
+
+// AskForLockResponse401Headers the declared response headers of an HTTP 401 response for AskForLock
+type AskForLockResponse401Headers struct {
+	CacheControl string
+}
+
+// AskForLockResponse403Headers the declared response headers of an HTTP 403 response for AskForLock
+type AskForLockResponse403Headers struct {
+	CacheControl string
+}
+
+// AskForLockResponse500Headers the declared response headers of an HTTP 500 response for AskForLock
+type AskForLockResponse500Headers struct {
+	CacheControl string
+}
+
+// AskForLockResponse503Headers the declared response headers of an HTTP 503 response for AskForLock
+type AskForLockResponse503Headers struct {
+	CacheControl string
+	RetryAfter   int
+}
+
+type AskForLockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StatusNow
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *NotValid
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Nobody
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *NotAllowedOrCrossSite
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *SetUp
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *AskForLockResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *AskForLockResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *AskForLockResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *AskForLockResponse403Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *AskForLockResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *AskForLockResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r AskForLockResponse) GetJSON200() *StatusNow {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r AskForLockResponse) GetJSON400() *NotValid {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r AskForLockResponse) GetJSON401() *Nobody {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r AskForLockResponse) GetJSON403() *NotAllowedOrCrossSite {
+	return r.JSON403
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r AskForLockResponse) GetJSON500() *SetUp {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r AskForLockResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r AskForLockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r AskForLockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r AskForLockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r AskForLockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+// HandOverLockResponse200Headers the declared response headers of an HTTP 200 response for HandOverLock
+type HandOverLockResponse200Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse400Headers the declared response headers of an HTTP 400 response for HandOverLock
+type HandOverLockResponse400Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse401Headers the declared response headers of an HTTP 401 response for HandOverLock
+type HandOverLockResponse401Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse403Headers the declared response headers of an HTTP 403 response for HandOverLock
+type HandOverLockResponse403Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse409Headers the declared response headers of an HTTP 409 response for HandOverLock
+type HandOverLockResponse409Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse410Headers the declared response headers of an HTTP 410 response for HandOverLock
+type HandOverLockResponse410Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse412Headers the declared response headers of an HTTP 412 response for HandOverLock
+type HandOverLockResponse412Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse413Headers the declared response headers of an HTTP 413 response for HandOverLock
+type HandOverLockResponse413Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse423Headers the declared response headers of an HTTP 423 response for HandOverLock
+type HandOverLockResponse423Headers struct {
+	CacheControl  string
+	LockExpiresIn int64
+	LockFence     int64
+	RetryAfter    int64
+}
+
+// HandOverLockResponse500Headers the declared response headers of an HTTP 500 response for HandOverLock
+type HandOverLockResponse500Headers struct {
+	CacheControl string
+}
+
+// HandOverLockResponse503Headers the declared response headers of an HTTP 503 response for HandOverLock
+type HandOverLockResponse503Headers struct {
+	CacheControl string
+	RetryAfter   int
+}
+
+type HandOverLockResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *StatusNow
+	// JSON400 the response for an HTTP 400 `application/json` response
+	JSON400 *NotValid
+	// JSON401 the response for an HTTP 401 `application/json` response
+	JSON401 *Nobody
+	// JSON403 the response for an HTTP 403 `application/json` response
+	JSON403 *NotAllowedOrCrossSite
+	// JSON409 the response for an HTTP 409 `application/json` response
+	JSON409 *NotAsked
+	// JSON410 the response for an HTTP 410 `application/json` response
+	JSON410 *Ended
+	// JSON412 the response for an HTTP 412 `application/json` response
+	JSON412 *HoldLost
+	// JSON413 the response for an HTTP 413 `application/json` response
+	JSON413 *TooLarge
+	// JSON423 the response for an HTTP 423 `application/json` response
+	JSON423 *InUse
+	// JSON500 the response for an HTTP 500 `application/json` response
+	JSON500 *SetUp
+	// JSON503 the response for an HTTP 503 `application/json` response
+	JSON503 *Unavailable
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *HandOverLockResponse200Headers
+	// Headers400 the parsed response headers for an HTTP 400 response
+	Headers400 *HandOverLockResponse400Headers
+	// Headers401 the parsed response headers for an HTTP 401 response
+	Headers401 *HandOverLockResponse401Headers
+	// Headers403 the parsed response headers for an HTTP 403 response
+	Headers403 *HandOverLockResponse403Headers
+	// Headers409 the parsed response headers for an HTTP 409 response
+	Headers409 *HandOverLockResponse409Headers
+	// Headers410 the parsed response headers for an HTTP 410 response
+	Headers410 *HandOverLockResponse410Headers
+	// Headers412 the parsed response headers for an HTTP 412 response
+	Headers412 *HandOverLockResponse412Headers
+	// Headers413 the parsed response headers for an HTTP 413 response
+	Headers413 *HandOverLockResponse413Headers
+	// Headers423 the parsed response headers for an HTTP 423 response
+	Headers423 *HandOverLockResponse423Headers
+	// Headers500 the parsed response headers for an HTTP 500 response
+	Headers500 *HandOverLockResponse500Headers
+	// Headers503 the parsed response headers for an HTTP 503 response
+	Headers503 *HandOverLockResponse503Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r HandOverLockResponse) GetJSON200() *StatusNow {
+	return r.JSON200
+}
+
+// GetJSON400 returns the response for an HTTP 400 `application/json` response
+func (r HandOverLockResponse) GetJSON400() *NotValid {
+	return r.JSON400
+}
+
+// GetJSON401 returns the response for an HTTP 401 `application/json` response
+func (r HandOverLockResponse) GetJSON401() *Nobody {
+	return r.JSON401
+}
+
+// GetJSON403 returns the response for an HTTP 403 `application/json` response
+func (r HandOverLockResponse) GetJSON403() *NotAllowedOrCrossSite {
+	return r.JSON403
+}
+
+// GetJSON409 returns the response for an HTTP 409 `application/json` response
+func (r HandOverLockResponse) GetJSON409() *NotAsked {
+	return r.JSON409
+}
+
+// GetJSON410 returns the response for an HTTP 410 `application/json` response
+func (r HandOverLockResponse) GetJSON410() *Ended {
+	return r.JSON410
+}
+
+// GetJSON412 returns the response for an HTTP 412 `application/json` response
+func (r HandOverLockResponse) GetJSON412() *HoldLost {
+	return r.JSON412
+}
+
+// GetJSON413 returns the response for an HTTP 413 `application/json` response
+func (r HandOverLockResponse) GetJSON413() *TooLarge {
+	return r.JSON413
+}
+
+// GetJSON423 returns the response for an HTTP 423 `application/json` response
+func (r HandOverLockResponse) GetJSON423() *InUse {
+	return r.JSON423
+}
+
+// GetJSON500 returns the response for an HTTP 500 `application/json` response
+func (r HandOverLockResponse) GetJSON500() *SetUp {
+	return r.JSON500
+}
+
+// GetJSON503 returns the response for an HTTP 503 `application/json` response
+func (r HandOverLockResponse) GetJSON503() *Unavailable {
+	return r.JSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r HandOverLockResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r HandOverLockResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r HandOverLockResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r HandOverLockResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // TakeOverLockResponse200Headers the declared response headers of an HTTP 200 response for TakeOverLock
 type TakeOverLockResponse200Headers struct {
 	CacheControl string
@@ -2019,6 +2695,7 @@ type GetLocksResponse304Headers struct {
 	CacheControl      string
 	ETag              string
 	LockExpiresIn     int64
+	LockIdle          *int64
 	PreferenceApplied *string
 }
 
@@ -2150,6 +2827,7 @@ type HeadLocksResponse304Headers struct {
 	CacheControl      string
 	ETag              string
 	LockExpiresIn     int64
+	LockIdle          *int64
 	PreferenceApplied *string
 }
 
@@ -2287,9 +2965,54 @@ func (c *ClientWithResponses) AcquireLockWithResponse(ctx context.Context, uid U
 	return ParseAcquireLockResponse(rsp)
 }
 
+// AskForLockWithResponse Ask for the lock
+//
+// Asks the user who holds the lock to hand it over. It is remembered for 30 seconds, and for 30 seconds anew when it is repeated, unless somebody else's ask is still remembered. If the lock is free or the caller's own, nothing is remembered. The holder learns of it by the answer to the next POST or to a GET that waits.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/lock/{uid}/ask/ (the `AskForLock` operationId).
+func (c *ClientWithResponses) AskForLockWithResponse(ctx context.Context, uid UID, params *AskForLockParams, reqEditors ...RequestEditorFn) (*AskForLockResponse, error) {
+	rsp, err := c.AskForLock(ctx, uid, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseAskForLockResponse(rsp)
+}
+
+// HandOverLockWithBodyWithResponse Hand over
+//
+// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+func (c *ClientWithResponses) HandOverLockWithBodyWithResponse(ctx context.Context, uid UID, params *HandOverLockParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*HandOverLockResponse, error) {
+	rsp, err := c.HandOverLockWithBody(ctx, uid, params, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOverLockResponse(rsp)
+}
+
+// HandOverLockWithResponse Hand over
+//
+// Gives the caller's hold to the user who asks for it. They hold the lock under a new fence, and have 15 seconds to acquire it in one of their sessions. The sessions of the former hold have ended.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /api/lock/{uid}/handover/ (the `HandOverLock` operationId).
+func (c *ClientWithResponses) HandOverLockWithResponse(ctx context.Context, uid UID, params *HandOverLockParams, body HandOverLockJSONRequestBody, reqEditors ...RequestEditorFn) (*HandOverLockResponse, error) {
+	rsp, err := c.HandOverLock(ctx, uid, params, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseHandOverLockResponse(rsp)
+}
+
 // TakeOverLockWithBodyWithResponse Take over
 //
-// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2304,7 +3027,7 @@ func (c *ClientWithResponses) TakeOverLockWithBodyWithResponse(ctx context.Conte
 
 // TakeOverLockWithResponse Take over
 //
-// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is.
+// Takes the lock from its holder, whose sessions have no lease any more. If the lock is free or the caller's own, it is acquired as by a plain POST, whatever the fence is. In scope session another session of the caller's is taken from without the application's policy.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -2583,6 +3306,13 @@ func ParseGetLockResponse(rsp *http.Response) (*GetLockResponse, error) {
 			}
 			headers.LockExpiresIn = value
 		}
+		if values := rsp.Header.Values("Lock-Idle"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Lock-Idle", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LockIdle = &value
+		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -2713,6 +3443,13 @@ func ParseHeadLockResponse(rsp *http.Response) (*HeadLockResponse, error) {
 				return nil, err
 			}
 			headers.LockExpiresIn = value
+		}
+		if values := rsp.Header.Values("Lock-Idle"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Lock-Idle", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LockIdle = &value
 		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
@@ -2984,6 +3721,374 @@ func ParseAcquireLockResponse(rsp *http.Response) (*AcquireLockResponse, error) 
 		response.Headers500 = &headers
 	case rsp.StatusCode == 503:
 		var headers AcquireLockResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseAskForLockResponse parses an HTTP response from a AskForLockWithResponse call
+func ParseAskForLockResponse(rsp *http.Response) (*AskForLockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &AskForLockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StatusNow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest NotValid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Nobody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest NotAllowedOrCrossSite
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest SetUp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers AskForLockResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers AskForLockResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers AskForLockResponse401Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers AskForLockResponse403Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 500:
+		var headers AskForLockResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers AskForLockResponse503Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers503 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseHandOverLockResponse parses an HTTP response from a HandOverLockWithResponse call
+func ParseHandOverLockResponse(rsp *http.Response) (*HandOverLockResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &HandOverLockResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest StatusNow
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest NotValid
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Nobody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest NotAllowedOrCrossSite
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 409:
+		var dest NotAsked
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON409 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 410:
+		var dest Ended
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON410 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 412:
+		var dest HoldLost
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON412 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 413:
+		var dest TooLarge
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON413 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 423:
+		var dest InUse
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON423 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest SetUp
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Unavailable
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers HandOverLockResponse200Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers200 = &headers
+	case rsp.StatusCode == 400:
+		var headers HandOverLockResponse400Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers400 = &headers
+	case rsp.StatusCode == 401:
+		var headers HandOverLockResponse401Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers401 = &headers
+	case rsp.StatusCode == 403:
+		var headers HandOverLockResponse403Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers403 = &headers
+	case rsp.StatusCode == 409:
+		var headers HandOverLockResponse409Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers409 = &headers
+	case rsp.StatusCode == 410:
+		var headers HandOverLockResponse410Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers410 = &headers
+	case rsp.StatusCode == 412:
+		var headers HandOverLockResponse412Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers412 = &headers
+	case rsp.StatusCode == 413:
+		var headers HandOverLockResponse413Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers413 = &headers
+	case rsp.StatusCode == 423:
+		var headers HandOverLockResponse423Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		if values := rsp.Header.Values("Lock-Expires-In"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Lock-Expires-In", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LockExpiresIn = value
+		}
+		if values := rsp.Header.Values("Lock-Fence"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Lock-Fence", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LockFence = value
+		}
+		if values := rsp.Header.Values("Retry-After"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Retry-After", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.RetryAfter = value
+		}
+		response.Headers423 = &headers
+	case rsp.StatusCode == 500:
+		var headers HandOverLockResponse500Headers
+		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.CacheControl = value
+		}
+		response.Headers500 = &headers
+	case rsp.StatusCode == 503:
+		var headers HandOverLockResponse503Headers
 		if values := rsp.Header.Values("Cache-Control"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Cache-Control", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: true, Type: "string", Format: ""}); err != nil {
@@ -3312,6 +4417,13 @@ func ParseGetLocksResponse(rsp *http.Response) (*GetLocksResponse, error) {
 			}
 			headers.LockExpiresIn = value
 		}
+		if values := rsp.Header.Values("Lock-Idle"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Lock-Idle", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LockIdle = &value
+		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
 			if err := runtime.BindStyledParameterWithOptions("simple", "Preference-Applied", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
@@ -3442,6 +4554,13 @@ func ParseHeadLocksResponse(rsp *http.Response) (*HeadLocksResponse, error) {
 				return nil, err
 			}
 			headers.LockExpiresIn = value
+		}
+		if values := rsp.Header.Values("Lock-Idle"); len(values) > 0 {
+			var value int64
+			if err := runtime.BindStyledParameterWithOptions("simple", "Lock-Idle", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			}
+			headers.LockIdle = &value
 		}
 		if values := rsp.Header.Values("Preference-Applied"); len(values) > 0 {
 			var value string
