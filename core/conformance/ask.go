@@ -53,9 +53,15 @@ func asked(b *trial) {
 	ben.do("PUT", s.base()+"/drafts/draft").want(inUse(hold{}))
 	s.ranTimes(0)
 	ben.do("POST", s.ask("draft")).answered(200) // again
-	events := s.happened(core.Asked)
-	if len(events) != 1 || !isUser(core.User{ID: events[0].User}, "2") || !isUser(core.User{ID: events[0].Other}, "1") || events[0].Fence != b.fence("f") {
-		b.Fatalf("the events are %+v", events)
+	s.happenedOnce(core.Asked, core.ID(2), core.ID(1), "f")
+}
+
+// happenedOnce demands one event of a kind, of a user towards another.
+func (s *site) happenedOnce(kind core.EventKind, user, other core.UserID, fence string) {
+	s.b.Helper()
+	events := s.happened(kind)
+	if len(events) != 1 || events[0].User != user || events[0].Other != other || events[0].Fence != s.b.fence(fence) {
+		s.b.Fatalf("the events are %+v", events)
 	}
 }
 

@@ -52,10 +52,7 @@ func handedOver(b *trial) {
 	his := benWaits
 	his.mine = true
 	ben.do("GET", at).want(status(his.object(), "ben"))
-	events := s.happened(core.HandedOver)
-	if len(events) != 1 || !isUser(core.User{ID: events[0].User}, "1") || !isUser(core.User{ID: events[0].Other}, "2") || events[0].Fence != b.fence("f2") {
-		b.Fatalf("the events are %+v", events)
-	}
+	s.happenedOnce(core.HandedOver, core.ID(1), core.ID(2), "f2")
 }
 
 func takenUp(b *trial) {
@@ -63,7 +60,8 @@ func takenUp(b *trial) {
 	ann, ben := s.as("1"), s.as("2", "Ben")
 	asksFor(s, ann, ben, "tab")
 	ann.post(s.handover("draft"), fenceBody(b.fence("f"))).want(statusOf(benWaits))
-	ben.do("POST", s.lock("draft"), session("his"), ifMatch(b.fence("f2"))).want(granted(hold{user: "2", fence: "f2", sessions: 1, renewed: true}))
+	ben.do("POST", s.lock("draft"), session("his"), ifMatch(b.fence("f2"))).
+		want(granted(hold{user: "2", fence: "f2", sessions: 1, renewed: true}))
 	ben.do("PUT", s.base()+"/drafts/draft", session("his"), lockFence(b.fence("f2"))).
 		passed(ran("PUT", hold{user: "2", name: `"Ben"`, fence: "f2", sessions: 1, renewed: true}, ""))
 	ben.do("DELETE", s.lock("draft"), session("his")).want(noContent)
@@ -228,5 +226,7 @@ func largeHandovers(b *trial) {
 	ann.post(s.handover("draft"), padded(b.fence("f"), 4096), session("tab")).want(statusOf(benWaits))
 	// An ask has no body, and whatever comes as one is nobody's.
 	cat := s.as("3")
-	cat.post(s.ask("draft"), "nonsense").want(statusOf(hold{user: "2", name: `"Ben"`, fence: "f2", left: 15000, asked: asking("3", "null")}))
+	asksBen := benWaits
+	asksBen.asked = asking("3", "null")
+	cat.post(s.ask("draft"), "nonsense").want(statusOf(asksBen))
 }

@@ -101,7 +101,8 @@ func orderOfHandover(b *trial) {
 	closed, down := b.down(refuseAll), b.down()
 	none, ann := closed.anonymous(), closed.as("1")
 	large := padded(1, 5000)
-	none.send(request{method: "PATCH", target: closed.handover("%20"), body: large, header: []string{elsewhere}}).want(methodNotAllowed("POST"))
+	none.send(request{method: "PATCH", target: closed.handover("%20"), body: large, header: []string{elsewhere}}).
+		want(methodNotAllowed("POST"))
 	none.post(closed.handover("%20"), large, elsewhere).want(crossSite)
 	none.post(closed.handover("%20"), large).want(nobody)
 	ann.post(closed.handover("%20"), large).want(bad(msgUID))

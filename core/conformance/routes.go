@@ -170,8 +170,10 @@ func slashForms(b *trial) {
 		ann.do("GET", bulkPath+slash+"?uid=draft").want(bulk("b"+slash, hold{mine: true, fence: "a" + slash}.object()))
 		ann.do("HEAD", bulkPath+slash+"?uid=draft").want(bulk("b"+slash, ""))
 		bob.post(path+"/takeover"+slash, fenceBody(b.fence("a"+slash))).want(granted(hold{user: "2", fence: "b" + slash}))
-		ann.do("POST", path+"/ask"+slash).want(document(200, hold{user: "2", fence: "b" + slash, canTakeOver: true, asked: asking("1", "null")}.object()))
-		bob.post(path+"/handover"+slash, fenceBody(b.fence("b"+slash))).want(document(200, hold{fence: "c" + slash, canTakeOver: true, left: 15000}.object()))
+		ann.do("POST", path+"/ask"+slash).
+			want(statusOf(hold{user: "2", fence: "b" + slash, canTakeOver: true, asked: asking("1", "null")}))
+		bob.post(path+"/handover"+slash, fenceBody(b.fence("b"+slash))).
+			want(statusOf(hold{fence: "c" + slash, canTakeOver: true, left: 15000}))
 		ann.do("DELETE", path+slash).want(noContent)
 		for _, method := range []string{http.MethodPut, http.MethodPatch, http.MethodOptions} {
 			ann.do(method, path+slash).want(methodNotAllowed("GET, HEAD, POST, DELETE"))

@@ -44,7 +44,8 @@ func otherSession(b *trial) {
 	ann.do("POST", save+"/publish", session("two")).want(ownInUse(hold{}))
 	s.ranTimes(0)
 	ann.do("PUT", save, session("one")).passed(ran("PUT", hold{name: `"Ann"`, sessions: 1, renewed: true}, ""))
-	ann.do("PUT", save, session("one"), lockFence(b.fence("f"))).passed(ran("PUT", hold{name: `"Ann"`, sessions: 1, renewed: true}, ""))
+	ann.do("PUT", save, session("one"), lockFence(b.fence("f"))).
+		passed(ran("PUT", hold{name: `"Ann"`, sessions: 1, renewed: true}, ""))
 	s.ranTimes(2)
 	// Its end is not the other's.
 	ann.do("DELETE", at, session("two")).want(noContent)

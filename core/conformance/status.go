@@ -158,27 +158,22 @@ func notModifiedExpires(b *trial) {
 	ann.do("GET", at, "If-None-Match: "+b.names["<tag b>"]).want(notModified("b", 0))
 }
 
-// goldenStatus: clients keep entity tags across an update of the server, so new keys must not change them.
+// goldenStatus: clients keep entity tags across an update of the server, so new keys must not change them. The fence in
+// them is the embedded server's time.
 func goldenStatus(b *trial) {
 	s := b.serve(func(app *App) { app.TakeOver = everyoneMay })
 	ann, bob := s.as("1", "Ann"), s.as("2", "Ben")
 	at := s.lock("draft")
-	const (
-		never   = `{"uid":"draft","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":null,"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
-		mine    = `{"uid":"draft","locked":true,"mine":true,"user_id":1,"user_name":"Ann","fence":1767323045000,"sessions":1,"held_ms":0,"expires_in_ms":60000,"can_take_over":false,"asked_by":null,"idle_ms":null}`
-		another = `{"uid":"draft","locked":true,"mine":false,"user_id":1,"user_name":"Ann","fence":1767323045000,"sessions":1,"held_ms":0,"expires_in_ms":60000,"can_take_over":true,"asked_by":null,"idle_ms":null}`
-		other   = `{"uid":"other","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":null,"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
-		last    = `{"uid":"draft","locked":false,"mine":false,"user_id":null,"user_name":null,"fence":1767323045000,"sessions":0,"held_ms":0,"expires_in_ms":0,"can_take_over":false,"asked_by":null,"idle_ms":null}`
-	)
+	another := hold{name: `"Ann"`, sessions: 1, canTakeOver: true}.object()
 	golden := func(tag, body string) string { return document(200, body, `Etag: W/"`+tag+`"`) }
-	ann.do("GET", at).want(golden("f212b960376bd889", never))
-	ann.do("POST", at, session("tab")).want(document(200,
-		`{"uid":"draft","user_id":1,"fence":1767323045000,"renewed":false,"sessions":1,"held_ms":0,"expires_in_ms":60000,"asked_by":null}`))
-	ann.do("GET", at).want(golden("1330db4a42cca88", mine))
+	ann.do("GET", at).want(golden("f212b960376bd889", free("draft", "null")))
+	ann.do("POST", at, session("tab")).want(granted(hold{sessions: 1}))
+	ann.do("GET", at).want(golden("1330db4a42cca88", hold{name: `"Ann"`, sessions: 1, mine: true}.object()))
 	bob.do("GET", at).want(golden("887df7829860153a", another))
-	bob.do("GET", s.bulk("uid=draft&uid=other")).want(golden("9afe491402cdeb05", `{"locks":[`+another+`,`+other+`]}`))
+	bob.do("GET", s.bulk("uid=draft&uid=other")).
+		want(golden("9afe491402cdeb05", `{"locks":[`+another+`,`+free("other", "null")+`]}`))
 	ann.do("DELETE", at).want(noContent)
-	bob.do("GET", at).want(golden("641d05bf414a4ae", last))
+	bob.do("GET", at).want(golden("641d05bf414a4ae", free("draft", "f")))
 }
 
 // preferAtOnce: without If-None-Match, or with one that no longer matches, there is nothing to wait for.

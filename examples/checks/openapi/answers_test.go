@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/editlock/editlock/core"
+	"github.com/editlock/editlock/nethttpmw"
 )
 
 // site is a server under test.
@@ -321,4 +322,25 @@ func TestEveryAnswer(t *testing.T) {
 	if missing := s.d.missing(); len(missing) > 0 {
 		t.Errorf("no server has given these answers of the document: %q", missing)
 	}
+}
+
+// TestScopeSession has the answers that only an application in scope session gives.
+func TestScopeSession(t *testing.T) {
+	t.Parallel()
+	s := visit(t, serveHooked(t, func(config *nethttpmw.Config) { config.Scope = core.ScopeSession }).url)
+	const another = "Lock-Session: tab-2"
+	for _, m := range []message{{line: "POST" + lock}, {line: takeover, body: `{"fence":1}`}, {line: handover, body: `{"fence":1}`}} {
+		s.do(400, m.line, "1", m.body)
+	}
+	_, body := s.do(200, "POST"+lock, "1", "", tab)
+	if _, body := s.do(423, "POST"+lock, "1", "", another); !bytes.Contains(body, []byte("another session of yours")) {
+		t.Errorf("another session of the user: %s", body)
+	}
+	s.do(423, "POST"+lock, "ben", "", another)
+	for _, method := range []string{"GET", "HEAD"} {
+		s.do(200, method+lock, "1", "", another)
+		s.do(200, method+locks, "1", "", tab)
+	}
+	s.do(409, takeover, "1", `{"fence":1}`, another)
+	s.do(200, takeover, "1", `{"fence":`+s.fence(body)+`}`, another)
 }

@@ -114,7 +114,7 @@ type hooked struct {
 
 // serveHooked serves the lock routes for users with these rules: "beyond" has an id that cannot be one, and nobody may use
 // the uid "secret", take over, see who holds a lock, or hold two.
-func serveHooked(t *testing.T) *hooked {
+func serveHooked(t *testing.T, change ...func(*nethttpmw.Config)) *hooked {
 	t.Helper()
 	server, err := embedded.Start()
 	if err != nil {
@@ -129,7 +129,7 @@ func serveHooked(t *testing.T) *hooked {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = locker.Close() })
-	lock, err := nethttpmw.New(locker, nethttpmw.Config{
+	config := nethttpmw.Config{
 		User: hookedUser,
 		Authorize: func(_ *http.Request, _ core.User, uids ...string) error {
 			if strings.Contains(strings.Join(uids, " "), "secret") {
@@ -138,7 +138,11 @@ func serveHooked(t *testing.T) *hooked {
 			return nil
 		},
 		Reveal: func(*http.Request, core.User, core.Status) bool { return false },
-	})
+	}
+	for _, f := range change {
+		f(&config)
+	}
+	lock, err := nethttpmw.New(locker, config)
 	if err != nil {
 		t.Fatal(err)
 	}
