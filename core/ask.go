@@ -11,7 +11,7 @@ import (
 const handoverTime = 15 * time.Second
 
 // Ask asks the user who holds the lock to hand it over, and returns what is true of the resource. The ask is remembered for
-// 30 seconds, or until the hold ends; asked again, for 30 seconds anew. While one user's ask is remembered, another's is
+// 30 seconds, for the hold under this fence; asked again, for 30 seconds anew. While one user's ask is remembered, another's is
 // not: Status.AskedBy says whose is. Where the lock is free or the user's own, nothing is remembered. The holder learns of it
 // by Lock.AskedBy of the next renewal, and by Watch. Errors: ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Ask(ctx context.Context) (s Status, err error) {
@@ -37,7 +37,8 @@ func (m *Mutex) Ask(ctx context.Context) (s Status, err error) {
 
 // HandOver gives the user's hold under the fence to the user who asks for it, and returns what is true then: the asker holds
 // the lock under a new fence, and has 15 seconds to acquire it in any session. The sessions of the former hold have ended.
-// The asker may have one lock more than Options.MaxLocksPerUser by that.
+// A hold that has just ended is handed over too, as long as nobody else held the lock since. The asker may have one lock more
+// than Options.MaxLocksPerUser by that.
 //
 // Errors: *ResourceLocked when somebody else holds the lock, *HoldLost when the hold is not the user's under that fence,
 // *NotAsked when nobody asks any more, ErrSessionEnded, ErrUnavailable, ErrClosed, ErrInvalid.
