@@ -56,6 +56,9 @@ func (m *Mutex) HandOver(ctx context.Context, fence int64) (s Status, err error)
 	s = newStatus(m.locker.tenant, m.uid, state)
 	switch reply.Outcome {
 	case record.Handed:
+		if m.locker.indexed {
+			m.locker.note(ctx, start, m.locker.Mutex(m.uid, handoverTime, s.User).alone())
+		}
 		event.Kind, event.Other, event.Fence, event.ExpiresIn = HandedOver, s.User.ID, s.Fence, s.ExpiresIn
 		m.locker.emit(ctx, start, event)
 		return s, nil
@@ -89,8 +92,8 @@ func (m *Mutex) carryOut(ctx context.Context, op *operation, q record.Request, d
 	if err != nil {
 		return record.Reply{}, start, m.locker.failed(ctx, start, m.event(op), err)
 	}
-	if call.Doubtful && op == handOver && reply.Outcome == record.Locked && madeBy(reply, time.Since(start)) {
-		reply.Outcome = record.Handed
+	if call.Doubtful && op == handOver && reply.Outcome == record.Locked && reply.Record.User != q.User && madeBy(reply, time.Since(start)) {
+		reply.Outcome = record.Handed // by an attempt whose reply was lost; one's own other session takes a lock over
 	}
 	return reply, start, nil
 }
