@@ -9,9 +9,9 @@ import (
 type Scope string
 
 const (
-	// ScopeUser: a hold is one user's, with all tabs and devices. It is the default.
+	// ScopeUser is the default: a hold is one user's, with all tabs and devices.
 	ScopeUser Scope = "user"
-	// ScopeSession: a hold is one named session's of one user. So two tabs of a user, or a person and an agent under one
+	// ScopeSession makes a hold that of one named session of one user. So two tabs of a user, or a person and an agent under one
 	// account, cannot overwrite each other: the other session is refused like another user (ResourceLocked.OtherSession),
 	// and may take the lock over. The fence changes with the session, and proves nothing for another one.
 	//
