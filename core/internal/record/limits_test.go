@@ -46,6 +46,7 @@ func TestLimitsAreTheContracts(t *testing.T) {
 		"MAX_SESSIONS": 32,
 		"MAX_ENDED":    64,
 		"ENDED_MEMORY": float64((10 * time.Minute).Milliseconds()),
+		"ASK_MEMORY":   float64((30 * time.Second).Milliseconds()),
 	} {
 		if got := limit(name); got != want {
 			t.Errorf("%s is %v, want %v", name, got, want)
