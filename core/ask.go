@@ -57,6 +57,9 @@ func (m *Mutex) HandOver(ctx context.Context, fence int64) (s Status, err error)
 	s = newStatus(m.locker.tenant, m.uid, state)
 	switch reply.Outcome {
 	case record.Handed:
+		if m.locker.indexed {
+			m.locker.note(ctx, start, m.locker.Mutex(m.uid, handoverTime, s.User).alone())
+		}
 		event.Kind, event.Other, event.Fence, event.ExpiresIn = HandedOver, s.User.ID, s.Fence, s.ExpiresIn
 		m.locker.emit(ctx, start, event)
 		return s, nil
@@ -94,7 +97,7 @@ func (m *Mutex) carryOut(ctx context.Context, op *operation, q record.Request, d
 	case !call.Doubtful:
 	case reply.Outcome == record.AskedAgain:
 		reply.Outcome = record.Asked
-	case op == handOver && reply.Outcome == record.Locked && madeBy(reply, time.Since(start)):
+	case op == handOver && reply.Outcome == record.Locked && reply.Record.User != q.User && madeBy(reply, time.Since(start)):
 		reply.Outcome = record.Handed
 	}
 	return reply, start, nil

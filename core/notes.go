@@ -56,12 +56,17 @@ func notesOf(mutexes []*Mutex) []*wire.Call {
 	return notes
 }
 
-// noteAfter notes holds that a call has made or renewed, where the notes did not go along. It waits for the answers a tenth
-// of a call's time limit: a server that is down, with the index and without the record, must not hold a call up.
+// noteAfter notes holds that a call has made or renewed, where the notes did not go along.
 func (l *Locker) noteAfter(ctx context.Context, start time.Time, op *operation, q record.Request, mutexes []*Mutex) {
 	if !l.indexed || l.notesAlong() || !mayHold(op, q) {
 		return
 	}
+	l.note(ctx, start, mutexes)
+}
+
+// note notes holds by itself. It waits for the answers a tenth of a call's time limit: a server that is down, with the index
+// and without the record, must not hold a call up.
+func (l *Locker) note(ctx context.Context, start time.Time, mutexes []*Mutex) {
 	ctx, notes := context.WithoutCancel(ctx), notesOf(mutexes)
 	done := make(chan struct{})
 	go func() { // it ends with the call's deadline

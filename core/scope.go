@@ -9,10 +9,10 @@ import (
 type Scope string
 
 const (
-	// ScopeUser says that a hold is one user's, with all tabs and devices. It is the default.
+	// ScopeUser is the default: a hold is one user's, with all tabs and devices.
 	ScopeUser Scope = "user"
-	// ScopeSession says that a hold is one named session's of one user. So two tabs of a user, or a person and an agent
-	// under one account, cannot overwrite each other: the other session is refused like another user (ResourceLocked.OtherSession),
+	// ScopeSession makes a hold that of one named session of one user. So two tabs of a user, or a person and an agent under one
+	// account, cannot overwrite each other: the other session is refused like another user (ResourceLocked.OtherSession),
 	// and may take the lock over. The fence changes with the session, and proves nothing for another one.
 	//
 	// All servers that share locks must have one scope. Where some have ScopeUser, they let each session of the holder

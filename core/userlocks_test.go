@@ -565,3 +565,23 @@ func (slowScripts) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pro
 		return next(ctx, commands)
 	}
 }
+
+func TestAHandedOverLockIsAmongTheAskersBeforeTheyHaveAcquiredIt(t *testing.T) {
+	onIndexed(t, core.Options{IndexUsers: true}, func(t *testing.T, f *fixture) {
+		ctx := t.Context()
+		mine := f.Mutex("d", time.Minute, ann)
+		fence := acquire(t, mine).Fence
+		if _, err := f.Mutex("d", time.Minute, bob).Ask(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := mine.HandOver(ctx, fence); err != nil {
+			t.Fatal(err)
+		}
+		if locks, err := f.LocksOf(ctx, bob.ID); err != nil || len(locks) != 1 || !locks[0].HeldBy(bob.ID) {
+			t.Errorf("the asker's locks: %+v, %v", locks, err)
+		}
+		if n, err := f.ReleaseUser(ctx, bob.ID); n != 1 || err != nil || f.look(t, "d").Locked {
+			t.Errorf("the asker's log-out released %d, %v: %+v", n, err, f.look(t, "d"))
+		}
+	})
+}

@@ -1,6 +1,9 @@
 package record
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // A look without a script. A guard stands on every save, and most of its answers change nothing; a plain read
 // costs Redis a tenth of what a script does. The caller reads the record and then Redis's TIME, on one
@@ -10,13 +13,18 @@ import "time"
 //   - A lock that ended shortly before TIME may have been renewed in between, and never have been free. No
 //     answer is older than the call's time limit, so one that ended less than that before TIME is left to the
 //     script.
+//   - In scope session it is the same with a lease that ended shortly before TIME, where the answer follows from that.
 //   - A renewal that is due is left to the script.
 
 // IsUncertain reports whether the lock ended so shortly before now that it may have been renewed since the
 // record was read.
 func (r *Record) IsUncertain(now int64, timeout time.Duration) bool {
-	expires := r.expires()
-	return expires > 0 && expires <= now && now-expires <= ceil(timeout)
+	return isJustOver(r.expires(), now, timeout)
+}
+
+// isJustOver reports whether something ended so shortly before now.
+func isJustOver(end, now int64, timeout time.Duration) bool {
+	return end > 0 && end <= now && now-end <= ceil(timeout)
 }
 
 // Check decides as check.lua does; false leaves it to the script.
@@ -30,6 +38,8 @@ func (r *Record) Check(now int64, q Request, timeout time.Duration) (Outcome, bo
 		return Locked, true
 	case q.BySession && r.Session != q.Session && r.hasLeaseBeside(q.Session, now):
 		return Locked, true
+	case q.BySession && r.Session != q.Session && r.hasLeaseJustOver(now, timeout):
+		return "", false
 	case q.BySession && r.holdingSession(now) != q.Session:
 		return Free, true // a linger waits for one of the user's sessions to acquire
 	case q.Fence > 0 && r.Fence != q.Fence:
@@ -39,6 +49,12 @@ func (r *Record) Check(now int64, q Request, timeout time.Duration) (Outcome, bo
 	default:
 		return Held, true
 	}
+}
+
+// hasLeaseJustOver reports whether a lease ended so shortly before now that it may have been renewed since the record was
+// read.
+func (r *Record) hasLeaseJustOver(now int64, timeout time.Duration) bool {
+	return slices.ContainsFunc(r.Leases, func(l Lease) bool { return isJustOver(l.End, now, timeout) })
 }
 
 // renewalIsDue reports whether a third of the ttl has gone of the lease that a check would renew: the

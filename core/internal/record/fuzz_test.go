@@ -27,6 +27,7 @@ func FuzzParse(f *testing.F) {
 	}
 	for _, number := range numberTexts {
 		f.Add(`{"user":` + number + `,"fence":` + number + `,"leases":{"a":` + number + `},"x":` + number + `}`)
+		f.Add(`{"session":` + number + `,"typed":{"a":` + number + `},"ask":{"fence":` + number + `,"user":2,"name":"","until":` + number + `}}`)
 	}
 	f.Add(ordinary)
 	f.Fuzz(func(t *testing.T, text string) {
@@ -71,10 +72,19 @@ func outerForm(text string) string {
 	})
 }
 
-// equal compares records, whose leases may be in any order.
+// equal compares records, whose leases and times of typing may be in any order.
 func equal(a, b Record) bool {
 	return a.User == b.User && a.Name == b.Name && a.Fence == b.Fence && a.Since == b.Since && a.Linger == b.Linger &&
-		len(a.Leases) == len(b.Leases) && maps.Equal(leaseEnds(a), leaseEnds(b))
+		len(a.Leases) == len(b.Leases) && maps.Equal(leaseEnds(a), leaseEnds(b)) && a.Session == b.Session &&
+		len(a.Typed) == len(b.Typed) && maps.Equal(typedTimes(a), typedTimes(b)) && a.Asking == b.Asking && a.Broken == b.Broken
+}
+
+func typedTimes(r Record) map[string]int64 {
+	times := make(map[string]int64)
+	for _, typing := range r.Typed {
+		times[typing.Session] = typing.At
+	}
+	return times
 }
 
 func leaseEnds(r Record) map[string]int64 {
@@ -101,15 +111,9 @@ func parseByJSON(text string) (r Record, valid bool) {
 		return n
 	}
 	user := func(text json.RawMessage) User {
-		if n, ok := numberByJSON(text); ok {
-			return User(strconv.FormatInt(n, 10))
-		}
-		s := stringByJSON(text)
-		valid = valid && s != nil && *s != ""
-		if s == nil {
-			return ""
-		}
-		return User(`"` + *s + `"`)
+		u, ok := userByJSON(text)
+		valid = valid && ok
+		return u
 	}
 	str := func(text json.RawMessage) string {
 		s := stringByJSON(text)
@@ -132,6 +136,24 @@ func parseByJSON(text string) (r Record, valid bool) {
 			r.Since = time(text)
 		case "linger":
 			r.Linger = time(text)
+		case "session":
+			if r.Session = str(text); r.Session == "" {
+				r.Session = several
+			}
+		case "typed":
+			var times map[string]json.RawMessage
+			if json.Unmarshal(text, &times) != nil {
+				continue
+			}
+			for session, text := range times {
+				if at, ok := numberByJSON(text); ok && at >= 0 {
+					r.Typed = append(r.Typed, Typing{session, at})
+				}
+			}
+		case "ask":
+			r.Asking = askingByJSON(text)
+		case "broken":
+			r.Broken = brokenByJSON(text)
 		case "leases":
 			var leases map[string]json.RawMessage
 			var list []json.RawMessage
@@ -153,6 +175,49 @@ func parseByJSON(text string) (r Record, valid bool) {
 	_, linger := fields["linger"]
 	_, leases := fields["leases"]
 	return r, valid && (r.User != "") == (r.Fence > 0) && (r.User != "" || !linger && !leases)
+}
+
+func userByJSON(text json.RawMessage) (u User, ok bool) {
+	if n, ok := numberByJSON(text); ok {
+		return User(strconv.FormatInt(n, 10)), true
+	}
+	s := stringByJSON(text)
+	if s == nil || *s == "" {
+		return "", false
+	}
+	return User(`"` + *s + `"`), true
+}
+
+// askingByJSON returns nobody's ask where one is not valid.
+func askingByJSON(text json.RawMessage) (a Asking) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return Asking{}
+	}
+	fence, fenceOK := numberByJSON(fields["fence"])
+	user, userOK := userByJSON(fields["user"])
+	name := stringByJSON(fields["name"])
+	until, untilOK := numberByJSON(fields["until"])
+	if !fenceOK || fence < 0 || !userOK || name == nil || !untilOK || until < 0 {
+		return Asking{}
+	}
+	return Asking{fence, user, *name, until}
+}
+
+// brokenByJSON returns no broken hold where one is not valid.
+func brokenByJSON(text json.RawMessage) (b BrokenHold) {
+	var fields map[string]json.RawMessage
+	if json.Unmarshal(text, &fields) != nil {
+		return BrokenHold{}
+	}
+	fence, fenceOK := numberByJSON(fields["fence"])
+	holder, holderOK := userByJSON(fields["holder"])
+	user, userOK := userByJSON(fields["user"])
+	name := stringByJSON(fields["name"])
+	if !fenceOK || fence < 0 || !holderOK || !userOK || name == nil {
+		return BrokenHold{}
+	}
+	return BrokenHold{fence, holder, user, *name}
 }
 
 func numberByJSON(text json.RawMessage) (int64, bool) {

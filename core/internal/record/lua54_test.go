@@ -93,6 +93,7 @@ func callsOfAllOutcomes() []scriptCall {
 		{ttl, Acquire, by(`"1"`, "h"), "", Acquired},
 		{retention + 2*ttl, Status, Request{}, "", Looked},
 	}
+	calls = append(calls, callsOfScopesAndAsks(start+passed(calls))...)
 	for i := range 70 { // more than are remembered
 		calls = append(calls, scriptCall{time.Millisecond, Release, by("1", fmt.Sprint("s", i)), "", None})
 	}
@@ -127,6 +128,77 @@ func callsOfAllOutcomes() []scriptCall {
 	return calls
 }
 
+// passed returns how many milliseconds the calls take.
+func passed(calls []scriptCall) int64 {
+	var sum time.Duration
+	for _, call := range calls {
+		sum += call.after
+	}
+	return sum.Milliseconds()
+}
+
+// callsOfScopesAndAsks begin and end with a free lock.
+func callsOfScopesAndAsks(now int64) []scriptCall {
+	by := func(user User, session string, change ...func(*Request)) Request {
+		q := Request{User: user, Name: "Name " + string(user), Session: session, Duration: ttl}
+		for _, change := range change {
+			change(&q)
+		}
+		return q
+	}
+	scope := func(q *Request) { q.BySession = true }
+	fence := func(fence int64) func(*Request) { return func(q *Request) { q.Fence = fence } }
+	idle := func(d time.Duration) func(*Request) { return func(q *Request) { q.Idle, q.IdleKnown = d, true } }
+	once := func(d time.Duration) func(*Request) { return func(q *Request) { q.Duration = d } }
+	free := func(q *Request) { q.AcquireIfFree = true }
+	return []scriptCall{
+		{0, Ask, by("2", "", once(0)), "", Looked}, // free
+		{0, HandOver, by("11", "a", fence(now)), "", Forgotten},
+		// A hold in scope session, and another session of the same user.
+		{0, Acquire, by("11", "a", scope, idle(time.Second)), "", Acquired},
+		{0, Acquire, by("11", "a", scope), "", Renewed},
+		{0, Acquire, by("11", "b", scope), "", Locked},
+		{0, Acquire, by("11", "b", scope, fence(now)), "", Locked},
+		{0, Check, by("11", "b", scope), "", Locked},
+		{0, Check, by("11", "a", scope), "", Held},
+		{0, TakeOver, by("11", "b", scope, fence(now+1)), "", Conflict},
+		{0, TakeOver, by("11", "b", scope, fence(now)), "", Taken},
+		{0, Acquire, by("11", "a", scope, fence(now)), "", Locked},
+		{0, Release, by("11", "b", once(5*time.Second)), "", Lingering},
+		{0, Check, by("11", "c", scope), "", Free},
+		{0, Acquire, by("11", "c", scope, fence(now+1)), "", Moved},
+		{0, Acquire, by("11", "b", scope), "", Ended},
+		{0, Check, by("11", "c", scope, free, idle(2*time.Second)), "", Acquired}, // under fence now+2
+		// Scope user lets its sessions in, and then no session's fence counts.
+		{0, Acquire, by("11", "d", idle(0)), "", Renewed},
+		{0, Acquire, by("11", "c", scope, fence(now+2)), "", Locked},
+		{0, Release, by("11", "d", once(0)), "", Kept},
+		{0, Acquire, by("11", "c", scope, fence(now+2)), "", Moved},
+		{0, Acquire, by("11", "c", scope), "", Acquired}, // under fence now+3
+		// Asks, and handovers.
+		{0, Ask, by("11", "", once(0)), "", Looked}, // one's own
+		{0, HandOver, by("11", "c", scope, fence(now+3)), "", Unasked},
+		{0, Ask, by("12", "", once(0)), "", Asked},
+		{time.Second, Ask, by("12", "", once(0)), "", AskedAgain},
+		{0, Ask, by(`"1"`, "", once(0)), "", Looked}, // somebody else asks
+		{0, Status, Request{}, "", Looked},
+		{0, HandOver, by("12", "", fence(now+3)), "", Locked},
+		{0, HandOver, by("11", "c", scope, fence(now+2)), "", Moved},
+		{0, HandOver, by("11", "b", fence(now+3)), "", Ended},
+		{0, HandOver, by("11", "c", scope, fence(now+3), once(15*time.Second)), "", Handed}, // under fence now+1000
+		{0, Acquire, by("11", "c", scope), "", Locked},
+		{0, Check, by("12", "p", scope), "", Free},
+		{0, Acquire, by("12", "p", scope, fence(now+1000)), "", Acquired},
+		{0, Acquire, by("12", "q", scope, fence(now+1000)), "", Locked},
+		{0, Ask, by("11", "", once(0)), "", Asked},
+		{31 * time.Second, HandOver, by("12", "p", scope, fence(now+1000)), "", Unasked}, // the ask is over
+		{0, Ask, by("11", "", once(0)), "", Asked},
+		{29500 * time.Millisecond, HandOver, by("12", "", fence(now+1000), once(15*time.Second)), "", Handed}, // after the hold's end
+		{0, Acquire, by("12", "p"), "", Locked},
+		{0, Release, by("11", "", once(0)), "", Released},
+	}
+}
+
 // answered is what a call left behind, without the order of fields.
 type answered struct {
 	Outcome   string
@@ -157,9 +229,9 @@ func answer(t *testing.T, reply, value string, expires int64, published string) 
 }
 
 func sorted(r Record) any {
-	leases := leaseEnds(r)
-	r.Leases = nil
-	return []any{r, leases}
+	leases, typed := leaseEnds(r), typedTimes(r)
+	r.Leases, r.Typed = nil, nil
+	return []any{r, leases, typed}
 }
 
 // unordered reads JSON, and takes [] for {}; what is no JSON it returns as it is. Sessions that end together may do so
@@ -229,14 +301,17 @@ func TestScriptsRunOnLua54(t *testing.T) {
 			expires /= time.Millisecond
 		}
 		a := answer(t, reply, client.Get(t.Context(), testKey).Val(), int64(expires), published)
-		outcome, _, _ := strings.Cut(a.Outcome, " ")
+		outcome := a.Outcome
+		if strings.HasPrefix(outcome, "error ") {
+			outcome = "error"
+		}
 		if outcome != string(call.want) {
 			t.Fatalf("call %d, %s %+v: %s, want %s", i, call.script.Operation, call.request, a.Outcome, call.want)
 		}
 		seen[call.want] = true
 		want = append(want, a)
 	}
-	for _, outcome := range []Outcome{Acquired, Renewed, Taken, Held, Locked, Free, Moved, Forgotten, Ended, Conflict, Released, Lingering, Kept, None, Broken, Looked} {
+	for _, outcome := range []Outcome{Acquired, Renewed, Taken, Held, Locked, Free, Moved, Forgotten, Ended, Conflict, Released, Lingering, Kept, None, Broken, Asked, AskedAgain, Unasked, Handed, Looked} {
 		if !seen[outcome] {
 			t.Errorf("no call comes to %q", outcome)
 		}

@@ -12,7 +12,8 @@ import (
 // ordinary is a record as the scripts write it.
 const ordinary = `{"user":1,"name":"Ann","fence":1790000000000,"since":1790000000001,` +
 	`"leases":{"tab-1":1790000060000,"":1790000050000},"linger":1790000003000,` +
-	`"ended":[{"user":"bob","session":"tab-0","until":1790000600000}]}`
+	`"ended":[{"user":"bob","session":"tab-0","until":1790000600000}],` +
+	`"session":"*","typed":{"tab-1":1790000010000},"ask":{"fence":1790000000000,"user":"ben","name":"Ben","until":1790000030000}}`
 
 func TestParseReadsTheFields(t *testing.T) {
 	t.Parallel()
@@ -23,8 +24,13 @@ func TestParseReadsTheFields(t *testing.T) {
 	}{
 		"all": {ordinary, Record{
 			User: "1", Name: "Ann", Fence: 1790000000000, Since: 1790000000001, Linger: 1790000003000,
-			Leases: []Lease{{"tab-1", 1790000060000}, {"", 1790000050000}},
+			Leases:  []Lease{{"tab-1", 1790000060000}, {"", 1790000050000}},
+			Session: "*", Typed: []Typing{{"tab-1", 1790000010000}}, Asking: Asking{1790000000000, `"ben"`, "Ben", 1790000030000},
 		}},
+		"a session":                     {`{"user":1,"fence":5,"session":"tab-1"}`, Record{User: "1", Fence: 5, Session: "tab-1"}},
+		"a session without a name":      {`{"user":1,"fence":5,"session":""}`, Record{User: "1", Fence: 5, Session: "*"}},
+		"of two sessions the last":      {`{"session":1,"session":"a","user":1,"fence":5}`, Record{User: "1", Fence: 5, Session: "a"}},
+		"a session alone":               {`{"session":"a"}`, Record{Session: "a"}},
 		"none":                          {`{}`, Record{}},
 		"a user who is a string":        {`{"user":"1","fence":5}`, Record{User: `"1"`, Fence: 5}},
 		"a user below 0":                {`{"user":-7,"fence":5}`, Record{User: "-7", Fence: 5}},
@@ -56,13 +62,16 @@ func TestParseReadsTheFields(t *testing.T) {
 		"999 lists within each other":   {nested(`{"x":`, 999), Record{}},
 		"as many bytes as are allowed":  {padded(16384), Record{}},
 	} {
-		r := Record{Leases: []Lease{{"left over", 1}}, Name: "left over"}
+		r := Record{Leases: []Lease{{"left over", 1}}, Name: "left over", Session: "left over", Typed: []Typing{{"left over", 1}}, Asking: Asking{Fence: 1}}
 		if err := r.Parse(test.text); err != nil {
 			t.Errorf("%s: %v: %s", name, err, shortened(test.text))
 			continue
 		}
 		if len(r.Leases) == 0 {
 			r.Leases = nil
+		}
+		if len(r.Typed) == 0 {
+			r.Typed = nil
 		}
 		if !reflect.DeepEqual(r, test.want) {
 			t.Errorf("%s: %+v, want %+v", name, r, test.want)
@@ -87,6 +96,7 @@ func TestParseRefusesAnythingElse(t *testing.T) {
 		`{"user":1,"fence":5,"leases":{"a":{}}}`, `{"user":1,"fence":5,"leases":{"a":1,"a":-1}}`, `{"user":1,"fence":5,"leases":{"a":1},"leases":null}`,
 		`{"user":1,"user":"","fence":5}`, `{"user":1,"fence":5,"fence":0}`, `{"user":1,"fence":5,"name":"a","name":1}`,
 		`{"user":"","fence":5}`, `{"user":[],"fence":5}`, `{"user":{},"fence":5}`, `{"user":true,"fence":5}`, `{"user":1,"fence":"5"}`, `{"user":1,"fence":{}}`,
+		`{"session":1}`, `{"session":{}}`, `{"session":[]}`, `{"session":true}`, `{"session":"a","session":1}`,
 		`{"name":1}`, `{"name":[]}`, `{"name":{}}`, `{"name":true}`, `{"since":"5"}`, `{"since":[]}`, `{"user":1,"fence":5,"linger":"5"}`,
 		`{"ended":1}`, `{"ended":"a"}`, `{"ended":true}`, `{"ended":[1]}`, `{"ended":[[]]}`, `{"ended":[{}]}`, `{"ended":{"a":1}}`,
 		`{"ended":{"1":{"user":1,"session":"a","until":9}}}`, `{"ended":[{"user":1,"session":"a"}]}`, `{"ended":[{"user":1,"until":9}]}`,
@@ -95,7 +105,7 @@ func TestParseRefusesAnythingElse(t *testing.T) {
 		nested(`{"x":`, 1000), nested(`{"x":`, 5000), strings.Repeat("{", 9000), strings.Repeat(`{"x":`, 2000), "{" + strings.Repeat("[", 9000),
 		padded(16385), padded(32768), padded(1 << 20), strings.Repeat("a", 1<<20), strings.Repeat("{", 1<<20),
 	}
-	for _, field := range []string{"user", "name", "fence", "since", "linger", "leases", "ended"} {
+	for _, field := range []string{"user", "name", "fence", "since", "linger", "leases", "ended", "session"} {
 		refused = append(refused, fmt.Sprintf(`{"user":1,"fence":5,"%s":null}`, field))
 	}
 	for _, number := range []string{"-1", "0.5", "1.5", "5e-1", "1e14", "100000000000000", "1e20", "123456789012345678", "NaN", "nan", "Infinity", "-inf", "1e400", "0x1p-1", "true", `""`, "[]", "{}", "{\"a\":1}", ""} {
@@ -221,5 +231,98 @@ func TestABrokenHoldIsReadAndNeverRefused(t *testing.T) {
 		if err != nil || r.Broken != test.want || r.User != "1" || len(r.Leases) != 1 {
 			t.Errorf("%s: %+v, %v, want %+v", test.broken, r, err, test.want)
 		}
+	}
+}
+
+func TestWhatIsNotValidOfAnAskOrOfTypingIsAsGoodAsNone(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Record{
+		`"ask":{"fence":5,"user":"b","name":"Bob","until":9}`:                         {Asking: Asking{5, `"b"`, "Bob", 9}},
+		`"ask":{"until":0,"name":"","x":[1],"user":2,"fence":0}`:                      {Asking: Asking{0, "2", "", 0}},
+		`"ask":{"fence":5,"fence":6,"user":"","user":2,"name":1,"name":"","until":9}`: {Asking: Asking{6, "2", "", 9}},
+		`"ask":{"fence":5,"user":2,"user":"","name":"","until":9}`:                    {},
+		`"ask":{"fence":5,"user":2,"name":""}`:                                        {},
+		`"ask":{"fence":5,"user":2,"until":9}`:                                        {},
+		`"ask":{"fence":5,"name":"","until":9}`:                                       {},
+		`"ask":{"user":2,"name":"","until":9}`:                                        {},
+		`"ask":{"fence":5.5,"user":2,"name":"","until":9}`:                            {},
+		`"ask":{"fence":5,"user":[],"name":"","until":9}`:                             {},
+		`"ask":{"fence":5,"user":2,"name":null,"until":9}`:                            {},
+		`"ask":{"fence":5,"user":2,"name":"","until":-1}`:                             {},
+		`"ask":[]`:   {},
+		`"ask":null`: {},
+		`"ask":"x"`:  {},
+		`"ask":{"fence":5,"user":2,"name":"","until":9},"ask":7`: {},
+		`"typed":{"a":7,"":8}`: {Typed: []Typing{{"a", 7}, {"", 8}}},
+		`"typed":{"a":"x","b":8,"c":-1,"d":1.5,"e":null,"f":[{}]}`: {Typed: []Typing{{"b", 8}}},
+		`"typed":{"a":7,"a":8}`:           {Typed: []Typing{{"a", 8}}},
+		`"typed":{"a":7,"a":"x"}`:         {},
+		`"typed":{"a":7},"typed":{"b":8}`: {Typed: []Typing{{"b", 8}}},
+		`"typed":{"a":7},"typed":[1]`:     {},
+		`"typed":true`:                    {},
+		`"typed":[]`:                      {},
+	} {
+		var r Record
+		err := r.Parse(`{"user":1,"fence":5,` + text + `,"leases":{"a":9}}`)
+		want.User, want.Fence, want.Leases = "1", 5, []Lease{{"a", 9}}
+		if err != nil || !equal(r, want) {
+			t.Errorf("%s: %+v, %v, want %+v", text, r, err, want)
+		}
+	}
+}
+
+func TestStateSaysWhoseTheHoldIsWhoAsksAndWhoTypes(t *testing.T) {
+	t.Parallel()
+	const now = 1790000000000
+	held := func(change func(*Record)) Record {
+		r := Record{User: "1", Fence: 7, Leases: []Lease{{"a", now + 9}, {"b", now}}}
+		change(&r)
+		return r
+	}
+	asked := func(fence int64, user User, until int64) Record {
+		return held(func(r *Record) { r.Asking = Asking{fence, user, "Ben", until} })
+	}
+	typed := func(times ...Typing) Record { return held(func(r *Record) { r.Typed = times }) }
+	ben := &Asker{"2", "Ben", time.Millisecond}
+	for name, test := range map[string]struct {
+		record    Record
+		session   string
+		asker     *Asker
+		idle      time.Duration
+		idleKnown bool
+	}{
+		"the only lease's":                 {record: held(func(*Record) {}), session: "a"},
+		"the session's":                    {record: held(func(r *Record) { r.Session = "c" }), session: "c"},
+		"several's":                        {record: held(func(r *Record) { r.Session = "*" })},
+		"that of two leases":               {record: held(func(r *Record) { r.Leases[1].End++ })},
+		"the unnamed lease's":              {record: held(func(r *Record) { r.Leases[0].Session = "" })},
+		"nobody's yet":                     {record: held(func(r *Record) { r.Leases, r.Linger = nil, now+1 })},
+		"asked for":                        {record: asked(7, "2", now+1), session: "a", asker: ben},
+		"asked for until now":              {record: asked(7, "2", now), session: "a"},
+		"asked for under another fence":    {record: asked(6, "2", now+1), session: "a"},
+		"asked for by the holder":          {record: asked(7, "1", now+1), session: "a"},
+		"typed in":                         {record: typed(Typing{"a", now - 5}), session: "a", idle: 5 * time.Millisecond, idleKnown: true},
+		"typed in now":                     {record: typed(Typing{"a", now}), session: "a", idleKnown: true},
+		"typed in later than now":          {record: typed(Typing{"a", now + 5}), session: "a", idleKnown: true},
+		"typed in by a session that ended": {record: typed(Typing{"b", now - 5}), session: "a"},
+		"typed in by nobody with a lease":  {record: typed(Typing{"c", now - 5}), session: "a"},
+		"typed in last by one that ended":  {record: typed(Typing{"b", now - 5}, Typing{"a", now - 7}), session: "a", idle: 7 * time.Millisecond, idleKnown: true},
+		"typed in by two": {
+			record: held(func(r *Record) { r.Leases[1].End, r.Typed = now+1, []Typing{{"a", now - 7}, {"b", now - 5}} }),
+			idle:   5 * time.Millisecond, idleKnown: true,
+		},
+	} {
+		s := test.record.State(now)
+		if s.Session != test.session || !s.Asker.IsSame(test.asker) || s.Idle != test.idle || s.IdleKnown != test.idleKnown {
+			t.Errorf("%s: %+v, want %+v", name, s, test)
+		}
+		if s.Asker != nil && s.Asker.For != test.asker.For {
+			t.Errorf("%s: asked for %v more", name, s.Asker.For)
+		}
+	}
+	over := asked(7, "2", now+1)
+	over.Leases, over.Typed = []Lease{{"a", now}}, []Typing{{"a", now - 5}}
+	if got := over.State(now); got != (State{Fence: 7}) {
+		t.Errorf("after the hold: %+v", got)
 	}
 }

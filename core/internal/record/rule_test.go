@@ -49,10 +49,24 @@ var wholeTexts = []string{
 	`{"user":1,"fence":5,"ended":5,"ended":[]}`, `{"ended":[{"user":"","user":1,"session":"a","until":-1,"until":9}]}`, `{"x":NaN,"x":1}`,
 	`{"broken":{}}`, `{"broken":[]}`, `{"broken":"x"}`, `{"user":1,"fence":5,"leases":{"a":90000000000000},"broken":{"fence":4,"user":2,"name":"Bob"}}`,
 	`{"user":1,"fence":5,"broken":{"fence":-4,"user":"","name":7}}`, `{"broken":{"fence":4,"user":2,"name":"Bob"},"broken":null}`,
+	heldBy(`"session":"a"`), heldBy(`"session":"rule"`), heldBy(`"session":"*"`), heldBy(`"session":""`), heldBy(`"session":7`), heldBy(`"session":1,"session":"a"`), heldBy(`"session":null`),
+	heldBy(`"linger":90000000000000,"leases":{"a":5},"session":"b"`), heldBy(`"linger":90000000000000,"leases":{}`), heldBy(`"leases":{"rule":90000000000000}`),
+	heldBy(`"leases":{"rule":90000000000000,"a":5}`), heldBy(`"leases":{"rule":90000000000000,"":90000000000000}`), heldBy(`"leases":{"rule":5}`), heldBy(`"session":"rule","leases":{"rule":5}`),
+	heldBy(`"ask":{"fence":5,"user":"stranger","name":"S","until":90000000000000}`), heldBy(`"ask":{"fence":5,"user":2,"name":"S","until":90000000000000}`),
+	heldBy(`"ask":{"fence":5,"user":2,"name":"S","until":9}`), heldBy(`"ask":{"fence":4,"user":2,"name":"S","until":90000000000000}`), heldBy(`"ask":{"fence":5,"user":1,"name":"S","until":90000000000000}`),
+	heldBy(`"ask":{"fence":5,"user":2,"until":90000000000000}`), heldBy(`"ask":{"fence":5,"name":"S","until":90000000000000}`), heldBy(`"ask":{"fence":5,"user":2,"name":7,"until":90000000000000}`),
+	heldBy(`"ask":[]`), heldBy(`"ask":7`), heldBy(`"ask":null`), heldBy(`"ask":"x"`), heldBy(`"ask":{}`), `{"ask":{"fence":5,"user":2,"name":"S","until":90000000000000}}`,
+	heldBy(`"leases":{"a":5},"ask":{"fence":5,"user":2,"name":"S","until":90000000000000}`),
+	heldBy(`"typed":{"a":7}`), heldBy(`"typed":{"a":"x","b":-1,"c":1.5,"":7}`), heldBy(`"typed":[1,2]`), heldBy(`"typed":7`), heldBy(`"typed":null`), heldBy(`"typed":{"a":7},"typed":"x"`),
 	`{"x":[],"y":{},"z":[null,true,{"a":[1.5,"\u0041"]}]}`, `{"user":1,"fence":5,"leases":{"a":90000000000000},"x":{"y":[1,2,{"z":null}]}}`, `{"x":"null"}`, `{"x":[nan]}`, `{"x":{"y":1e400}}`,
 	nested(`{"x":`, 998), nested(`{"x":`, 999), nested(`{"x":`, 1000), nested(`{"x":`, 1001), nested(`{"x":`, 7000), strings.Repeat("{", 9000), strings.Repeat("[", 9000),
 	strings.Repeat(`{"x":`, 999) + "1" + strings.Repeat("}", 999), strings.Repeat(`{"x":`, 1000) + "{}" + strings.Repeat("}", 1000), "{" + strings.Repeat(`"x":`, 3000) + "}",
 	padded(16384), padded(16385), strings.Repeat(" ", 20000), ordinary + strings.Repeat(" ", 20000), strings.Repeat("a", 20000), strings.Repeat("1", 20000),
+}
+
+// heldBy returns the record of a hold, for long and in session a, with more fields.
+func heldBy(fields string) string {
+	return `{"user":1,"fence":5,"leases":{"a":90000000000000},` + fields + "}"
 }
 
 // ruleTexts returns the handwritten texts, each number at each place of a record where one may stand, and a
@@ -63,7 +77,8 @@ func ruleTexts() []string {
 		for _, format := range []string{
 			`{"user":%s,"fence":5,"leases":{"a":90000000000000}}`, `{"user":1,"fence":%s}`, `{"user":1,"fence":5,"since":%s,"leases":{"a":90000000000000}}`, `{"user":1,"fence":5,"linger":%s}`,
 			`{"user":1,"fence":5,"leases":{"a":%s}}`, `{"user":1,"fence":5,"name":%s}`, `{"ended":[{"user":%s,"session":"a","until":90000000000000}]}`,
-			`{"ended":[{"user":1,"session":"rule","until":%s}]}`, `{"user":1,"fence":5,"leases":{"a":90000000000000},"x":%s}`,
+			`{"ended":[{"user":1,"session":"rule","until":%s}]}`, heldBy(`"session":%s`), heldBy(`"typed":{"a":%s}`), heldBy(`"ask":{"fence":%s,"user":2,"name":"","until":90000000000000}`),
+			heldBy(`"ask":{"fence":5,"user":%s,"name":"","until":90000000000000}`), heldBy(`"ask":{"fence":5,"user":2,"name":"","until":%s}`), `{"user":1,"fence":5,"leases":{"a":90000000000000},"x":%s}`,
 		} {
 			texts = append(texts, fmt.Sprintf(format, number))
 		}
@@ -125,7 +140,17 @@ func allAsked(user User, fence int64) []asked {
 			asked{ReleaseUser, with(func(q *Request) { q.Session, q.Duration = "", 0 })},
 			asked{Release, q},
 			asked{Release, with(func(q *Request) { q.Session, q.Duration = "", time.Second })},
+			asked{Ask, with(func(q *Request) { q.Duration = 0 })},
+			asked{HandOver, with(func(q *Request) { q.Fence = fence })},
 			asked{Status, Request{}},
+		)
+		q.BySession = true
+		all = append(all,
+			asked{Acquire, with(func(q *Request) { q.Idle, q.IdleKnown = time.Second, true })},
+			asked{TakeOver, with(func(q *Request) { q.Fence = fence })},
+			asked{Check, q},
+			asked{Check, with(func(q *Request) { q.Session = "a" })},
+			asked{HandOver, with(func(q *Request) { q.Fence, q.Session = fence, "a" })},
 		)
 	}
 	return all
@@ -136,40 +161,93 @@ func (a asked) plain() bool {
 	return a.script.Operation != "release" && !(a.script.Operation == "acquire" && a.request.Fence != 0) && !a.request.AcquireIfFree
 }
 
+// standing is how a request finds a record: whether somebody else holds the lock, the caller does, and the caller may go on
+// under its fence.
+type standing struct{ locked, holds, continues bool }
+
+func (a asked) standing(r *Record, now int64) standing {
+	q, held := a.request, r.State(now).Locked
+	if r.User != q.User {
+		return standing{locked: held}
+	}
+	if !q.BySession || r.Session == q.Session {
+		return standing{holds: held, continues: true}
+	}
+	if r.hasLeaseBeside(q.Session, now) {
+		return standing{locked: true}
+	}
+	hasLease := slices.ContainsFunc(r.Leases, func(l Lease) bool { return l.Session == q.Session })
+	return standing{
+		holds:     held && r.holdingSession(now) == q.Session,
+		continues: r.Session == "" && (held || hasLease),
+	}
+}
+
 // wanted returns the outcome that follows from what Parse has read, unless the session has ended.
 func (a asked) wanted(r *Record, now int64) Outcome {
-	locked := r.State(now).Locked
-	mine := r.User == a.request.User
-	switch {
-	case a.script.Operation == "status":
+	q, held, s := a.request, r.State(now).Locked, a.standing(r, now)
+	switch a.script.Operation {
+	case "status":
 		return Looked
-	case a.script.Operation == "break" && !locked:
-		return Free
-	case a.script.Operation == "break" && r.Fence != a.request.Fence:
-		return Conflict
-	case a.script.Operation == "release user" && !(locked && mine):
-		return None
-	case a.script.Operation == "break", a.script.Operation == "release user":
+	case "ask":
+		switch {
+		case !s.locked, r.isAsked(now) && r.Asking.User != q.User:
+			return Looked
+		case r.isAsked(now):
+			return AskedAgain
+		}
+		return Asked
+	case "break":
+		switch {
+		case !held:
+			return Free
+		case r.Fence != q.Fence:
+			return Conflict
+		}
 		return Broken
-	case a.script.Operation == "check" && !locked:
-		return Free
-	case a.script.Operation == "check" && mine:
+	case "release user":
+		if !s.holds {
+			return None
+		}
+		return Broken
+	case "handover":
+		switch {
+		case s.locked:
+			return Locked
+		case r.User == "":
+			return Forgotten
+		case !s.continues || r.Fence != q.Fence:
+			return Moved
+		case r.Asking.Fence != r.Fence || r.Asking.User == "" || r.Asking.User == r.User || r.Asking.Until <= now:
+			return Unasked
+		}
+		return Handed
+	case "check":
+		switch {
+		case s.locked:
+			return Locked
+		case !s.holds:
+			return Free
+		}
 		return Held
-	case a.script.Operation == "takeover" && locked && !mine:
-		return Taken
-	case locked && !mine:
-		return Locked
-	case locked:
-		return Renewed
-	default:
-		return Acquired
 	}
+	switch {
+	case s.locked && a.script.Operation == "takeover" && r.Fence != q.Fence:
+		return Conflict
+	case s.locked && a.script.Operation == "takeover":
+		return Taken
+	case s.locked:
+		return Locked
+	case s.holds:
+		return Renewed
+	}
+	return Acquired
 }
 
 // checkRule shows that Parse and the scripts have one rule for what a valid record is. Of a text that Parse
 // refuses no script makes a grant, or anything else; each says that the key is malformed, or fails. Of a text
 // that Parse takes each script finds what Parse found.
-func checkRule(ctx context.Context, t *testing.T, client *redis.Client, hashes map[string]string, text string) {
+func checkRule(ctx context.Context, t *testing.T, client *redis.Client, hashes map[string]string, text string, outcomes map[Outcome]int) {
 	t.Helper()
 	var r Record
 	refused := r.Parse(text)
@@ -209,6 +287,7 @@ func checkRule(ctx context.Context, t *testing.T, client *redis.Client, hashes m
 		case refused == nil && err != nil && !strings.Contains(err.Error(), "too large") && !(notWritten.MatchString(text) && IsMalformed(err)):
 			t.Errorf("%s of %s says %v, but Parse takes it: %+v", a.script.Operation, shortened(text), err, r)
 		case refused == nil && err == nil && a.plain():
+			outcomes[reply.Outcome]++
 			if want := a.wanted(&r, reply.Now); reply.Outcome != want && reply.Outcome != Ended {
 				t.Errorf("%s by %s of %s says %q, want %q: %+v", a.script.Operation, a.request.User, shortened(text), reply.Outcome, want, r)
 			}
@@ -232,9 +311,16 @@ func TestParseAndScriptsHaveOneRuleOnRedis(t *testing.T) {
 	t.Parallel()
 	client := onRedis(t)
 	hashes := load(t, client)
-	texts := ruleTexts()
+	texts, outcomes := ruleTexts(), map[Outcome]int{}
 	for _, text := range texts {
-		checkRule(t.Context(), t, client, hashes, text)
+		checkRule(t.Context(), t, client, hashes, text, outcomes)
+	}
+	for _, outcome := range []Outcome{
+		Acquired, Renewed, Taken, Held, Locked, Free, Moved, Forgotten, Broken, Asked, AskedAgain, Unasked, Handed, None, Looked,
+	} {
+		if outcomes[outcome] == 0 {
+			t.Errorf("nothing came to %q", outcome)
+		}
 	}
 	valid := 0
 	for _, text := range texts {
@@ -273,7 +359,7 @@ func FuzzRecordRule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		switch {
 		case embeddedReads(string(text)):
-			checkRule(t.Context(), t, client, hashes, string(text))
+			checkRule(t.Context(), t, client, hashes, string(text), map[Outcome]int{})
 		case len(text) > 0 && !json.Valid(text):
 			for _, a := range allAsked("1", 5) {
 				if err := client.Set(t.Context(), testKey, text, time.Hour).Err(); err != nil {

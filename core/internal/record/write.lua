@@ -26,11 +26,11 @@ while true do
   if not encoded then return redis.error_reply(MALFORMED) end -- an unknown field has NaN, which cjson reads and does not write
   local excess = #text - MAX_SIZE
   if excess <= 0 then break end
-  if ended then
+  if record.typed or record.broken then
+    record.typed, record.broken = nil, nil -- on which nothing is decided
+  elseif ended then
     repeat excess = excess - #cjson.encode(forget_one(ended)) until excess <= 0 or not ended[1]
     if not ended[1] then ended, record.ended = nil, nil end
-  elseif record.typed or record.broken then
-    record.typed, record.broken = nil, nil -- on which nothing is decided
   else
     error('editlock: the record would be too large')
   end

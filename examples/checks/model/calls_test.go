@@ -19,6 +19,12 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 	if o.Session != "" {
 		mutex = mutex.WithSession(o.Session)
 	}
+	if o.BySession {
+		mutex = mutex.WithScope(core.ScopeSession)
+	}
+	if o.IdleKnown {
+		mutex = mutex.WithIdle(o.Idle)
+	}
 	var lock *core.Lock
 	var err error
 	switch o.Kind {
@@ -30,6 +36,16 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 		lock, err = mutex.TakeOver(ctx, o.Fence)
 	case Check:
 		lock, err = mutex.Check(ctx, core.CheckOptions{Fence: o.Fence, Renew: o.Renew, AcquireIfFree: o.IfFree})
+	case Ask:
+		return seenStatusOf(mutex.Ask(ctx))
+	case HandOver:
+		status, err := mutex.HandOver(ctx, o.Fence)
+		if err != nil {
+			return seenError(err)
+		}
+		seen := seenStatus(status)
+		seen.Verdict = Handed
+		return seen, nil
 	case Release:
 		err = mutex.Release(ctx, core.ReleaseOptions{Linger: o.Linger, Fence: o.Fence})
 	case Break:
@@ -37,11 +53,7 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 	case LogOut:
 		_, err = locker.ReleaseUser(ctx, o.User.ID)
 	case Status:
-		status, err := locker.Status(ctx, uid)
-		if err != nil {
-			return seenError(err)
-		}
-		return seenStatus(status), nil
+		return seenStatusOf(locker.Status(ctx, uid))
 	default:
 		return Seen{}, fmt.Errorf("no such operation: %q", o.Kind)
 	}
@@ -53,7 +65,7 @@ func (o Op) call(ctx context.Context, locker *core.Locker, uid string) (Seen, er
 	}
 	return Seen{
 		Verdict: Granted, Holder: lock.User, Fence: lock.Fence, Renewed: lock.Renewed, Sessions: lock.Sessions,
-		HeldFor: lock.HeldFor.Milliseconds(), ExpiresIn: lock.ExpiresIn.Milliseconds(),
+		HeldFor: lock.HeldFor.Milliseconds(), ExpiresIn: lock.ExpiresIn.Milliseconds(), AskedBy: lock.AskedBy,
 	}, nil
 }
 
@@ -72,6 +84,13 @@ func (o Op) reach(ctx context.Context, client *redis.Client, uid string) (Seen, 
 	return Seen{Verdict: Done}, client.Del(ctx, key).Err()
 }
 
+func seenStatusOf(s core.Status, err error) (Seen, error) {
+	if err != nil {
+		return seenError(err)
+	}
+	return seenStatus(s), nil
+}
+
 func seenStatus(s core.Status) Seen {
 	verdict := Free
 	switch {
@@ -81,8 +100,9 @@ func seenStatus(s core.Status) Seen {
 		verdict = Locked
 	}
 	return Seen{
-		Verdict: verdict, Holder: s.User, Fence: s.Fence, Sessions: s.Sessions,
+		Verdict: verdict, Holder: s.User, Session: s.Session, AskedBy: s.AskedBy, Fence: s.Fence, Sessions: s.Sessions,
 		HeldFor: s.HeldFor.Milliseconds(), ExpiresIn: s.ExpiresIn.Milliseconds(),
+		IdleKnown: s.IdleKnown, Idle: s.Idle.Milliseconds(),
 	}
 }
 
@@ -90,9 +110,16 @@ func seenError(err error) (Seen, error) {
 	var locked *core.ResourceLocked
 	var lost *core.HoldLost
 	var conflict *core.TakeoverConflict
+	var unasked *core.NotAsked
 	switch {
 	case errors.As(err, &locked):
-		return seenStatus(locked.Status), nil
+		seen := seenStatus(locked.Status)
+		seen.OtherSession = locked.OtherSession
+		return seen, nil
+	case errors.As(err, &unasked):
+		seen := seenStatus(unasked.Status)
+		seen.Verdict = NotAsked
+		return seen, nil
 	case errors.As(err, &conflict):
 		seen := seenStatus(conflict.Status)
 		seen.Verdict = Conflict

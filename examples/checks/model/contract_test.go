@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -47,15 +48,21 @@ type desk struct {
 	locker *core.Locker
 	now    time.Time
 	ttl    time.Duration // of most operations
+	scopes []bool        // of operations: whether it is session
 	// models has more than one state while the contract leaves open what is true (State.forget).
 	models map[string][]*State
 	fences map[string]int64 // the last that was seen
+	met    outcomes
 }
 
-func newDesk(t *rapid.T, server *embedded.Server, client *redis.Client) *desk {
+func newDesk(t *rapid.T, server *embedded.Server, client *redis.Client, met outcomes) *desk {
 	t.Helper()
 	memory := rapid.SampledFrom(memories).Draw(t, "retention")
-	locker, err := core.New(client, core.Options{
+	var reached core.Client = client
+	if rapid.Bool().Draw(t, "scripts alone") {
+		reached = struct{ core.Client }{client} // with a client that it does not know, the engine reads nothing plainly
+	}
+	locker, err := core.New(reached, core.Options{
 		Retention: memory, Timeout: time.Minute, IndexUsers: true, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -67,8 +74,9 @@ func newDesk(t *rapid.T, server *embedded.Server, client *redis.Client) *desk {
 		}
 	})
 	d := &desk{
-		t: t, server: server, client: client, locker: locker, ttl: rapid.SampledFrom(timeouts).Draw(t, "ttl"), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
-		models: map[string][]*State{}, fences: map[string]int64{},
+		t: t, server: server, client: client, locker: locker, ttl: rapid.SampledFrom(timeouts).Draw(t, "ttl"),
+		scopes: rapid.SampledFrom([][]bool{{false}, {true}, {false, true}}).Draw(t, "scopes"), now: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC),
+		models: map[string][]*State{}, fences: map[string]int64{}, met: met,
 	}
 	if err := client.FlushAll(context.Background()).Err(); err != nil {
 		t.Fatal(err)
@@ -88,7 +96,8 @@ func (d *desk) do(draft string, op Op) {
 		d.t.Fatalf("%v: %v", op, err)
 	}
 	d.compare(draft, op, seen)
-	if op.Kind == Release || op.Kind == Break {
+	switch op.Kind { // the others tell what is true
+	case Release, Break, Acquire, Resume, TakeOver:
 		d.look()
 	}
 }
@@ -102,6 +111,30 @@ func (d *desk) reach(draft string, op Op) {
 	}
 	d.compare(draft, op, seen)
 	d.look()
+}
+
+// askAndAnswer has up to two users ask for a hold, and who made it, or somebody, hand it over. Then there is another
+// operation.
+func (d *desk) askAndAnswer(draft string, next Op) {
+	d.t.Helper()
+	holder := Op{Kind: Acquire, User: next.User, Session: cmp.Or(next.Session, "tab2"), BySession: next.BySession, TTL: d.ttl}
+	d.do(draft, holder)
+	for range rapid.IntRange(0, 2).Draw(d.t, "askers") {
+		d.do(draft, Op{Kind: Ask, User: rapid.SampledFrom([]core.User{bob, cy, ann}).Draw(d.t, "asker"), TTL: d.ttl})
+	}
+	if rapid.Bool().Draw(d.t, "leaves first") {
+		d.do(draft, Op{Kind: Release, User: holder.User, Session: holder.Session, TTL: d.ttl, Linger: time.Second})
+	}
+	if rapid.IntRange(0, 3).Draw(d.t, "later") == 3 {
+		d.pass(rapid.SampledFrom(d.durations(draft)).Draw(d.t, "duration"))
+	}
+	holder.Kind, holder.Fence = HandOver, max(1, d.fences[draft])
+	if rapid.IntRange(0, 3).Draw(d.t, "another hands over") == 3 {
+		holder.User = rapid.SampledFrom(everyone).Draw(d.t, "user")
+	}
+	d.do(draft, holder)
+	d.look()
+	d.do(draft, next)
 }
 
 // logOut ends all that the user holds.
@@ -134,6 +167,7 @@ func (d *desk) look() {
 func (d *desk) compare(draft string, op Op, seen Seen) {
 	d.t.Helper()
 	d.t.Logf("%s: %v -> %v", draft, op, seen)
+	d.met.add(op, seen)
 	if seen.Fence != 0 {
 		d.fences[draft] = seen.Fence
 	}
@@ -175,6 +209,9 @@ func (d *desk) durations(draft string) []time.Duration {
 	if s.stored {
 		all = d.around(all, s.gone.plus)
 	}
+	if !s.ask.user.ID.IsZero() {
+		all = d.around(all, s.ask.until.plus)
+	}
 	return all
 }
 
@@ -187,20 +224,37 @@ func (d *desk) around(all []time.Duration, at int64) []time.Duration {
 	return all
 }
 
-// operation draws one of somebody who has last seen that fence.
-func operation(ttl time.Duration, fence int64) *rapid.Generator[Op] {
+// kinds of operations that a user carries out, the frequent ones twice.
+var kinds = []Kind{Acquire, Release, Check, Resume, TakeOver, Acquire, Release, Check, Ask, HandOver, Ask, Break}
+
+// operation draws one of somebody who has last seen the draft's fence.
+func (d *desk) operation(draft string) *rapid.Generator[Op] {
+	fence := d.fences[draft]
 	return rapid.Custom(func(t *rapid.T) Op {
 		op := Op{
-			Kind: rapid.SampledFrom([]Kind{Acquire, Release, Check, Resume, TakeOver, Acquire, Release, Check, Break}).Draw(t, "kind"),
-			User: rapid.SampledFrom(everyone).Draw(t, "user"),
-			TTL:  rapid.SampledFrom(append([]time.Duration{ttl, ttl, ttl}, timeouts...)).Draw(t, "timeout"),
+			Kind:      rapid.SampledFrom(kinds).Draw(t, "kind"),
+			User:      rapid.SampledFrom(everyone).Draw(t, "user"),
+			TTL:       rapid.SampledFrom(append([]time.Duration{d.ttl, d.ttl, d.ttl}, timeouts...)).Draw(t, "timeout"),
+			BySession: rapid.SampledFrom(d.scopes).Draw(t, "scope session"),
+		}
+		if op.IdleKnown = rapid.Bool().Draw(t, "says idle"); op.IdleKnown {
+			op.Idle = rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute - time.Microsecond}).Draw(t, "idle")
 		}
 		op.Session = rapid.SampledFrom([]string{"", "tab0", "tab1"}).Draw(t, "session")
+		if op.scoped() && op.Session == "" { // it would be refused, as it is seldom
+			op.Session = rapid.SampledFrom([]string{"tab1", "tab1", "tab0", "tab0", ""}).Draw(t, "session again")
+		}
 		if optional := op.Kind == Check || op.Kind == Release; !optional || rapid.Bool().Draw(t, "under a fence") {
 			op.Fence = max(1, fence+rapid.SampledFrom([]int64{0, 0, 0, -1, 1}).Draw(t, "fence"))
 		}
+		if now := d.models[draft][0]; !now.holder.ID.IsZero() && rapid.IntRange(0, 3).Draw(t, "the holder") == 3 {
+			op.User, op.Fence = now.holder, max(1, fence)
+			if now.session != several && now.session != "" {
+				op.Session = now.session
+			}
+		}
 		switch op.Kind {
-		case Acquire:
+		case Acquire, Ask:
 			op.Fence = 0
 		case Check:
 			op.Renew, op.IfFree = !rapid.Bool().Draw(t, "as it is"), rapid.Bool().Draw(t, "if free")
@@ -219,7 +273,7 @@ func TestEngineAnswersAsTheModelDoes(t *testing.T) {
 	t.Cleanup(server.Close)
 	client := server.Client(0)
 	t.Cleanup(func() { _ = client.Close() })
-	begin, failed, runs, operations := time.Now(), false, 0, 0
+	begin, failed, runs, operations, met := time.Now(), false, 0, 0, outcomes{}
 	somewhere := rapid.SampledFrom([]string{drafts[0], drafts[0], drafts[0], drafts[1]})
 	rapid.Check(t, func(t *rapid.T) {
 		if time.Since(begin) > *budget && !failed { // what failed is yet to be made small
@@ -227,16 +281,21 @@ func TestEngineAnswersAsTheModelDoes(t *testing.T) {
 		}
 		defer func() { failed = failed || t.Failed() }()
 		runs++
-		d, crowded, forgotten, spoilt := newDesk(t, server, client), false, false, false
+		d, crowded, forgotten, spoilt := newDesk(t, server, client, met), false, false, false
 		draw := func(t *rapid.T) (draft string, op Op) {
 			draft = somewhere.Draw(t, "draft")
-			return draft, operation(d.ttl, d.fences[draft]).Draw(t, "op")
+			return draft, d.operation(draft).Draw(t, "op")
 		}
 		actions := map[string]func(*rapid.T){
 			"an operation": func(t *rapid.T) {
 				d.t = t
 				d.do(draw(t))
 				operations++
+			},
+			"a holder is asked": func(t *rapid.T) {
+				d.t = t
+				d.askAndAnswer(draw(t))
+				operations += 4
 			},
 			"a log-out": func(t *rapid.T) {
 				d.t = t
@@ -343,12 +402,13 @@ func TestEngineAnswersAsTheModelDoes(t *testing.T) {
 				d.reach(draft, Op{Kind: Spoil})
 				d.do(draft, op)
 				d.pass(rapid.SampledFrom([]time.Duration{time.Millisecond, 25 * time.Hour}).Draw(t, "duration"))
-				d.do(draft, operation(d.ttl, d.fences[draft]).Draw(t, "op"))
+				d.do(draft, d.operation(draft).Draw(t, "op"))
 				d.reach(draft, Op{Kind: Mend})
 				operations += 2
 			}
 		}
 		t.Repeat(actions)
 	})
-	t.Logf("%d runs, %d operations", runs, operations)
+	t.Logf("%d runs, %d operations:\n%v", runs, operations, met)
+	met.requireWanted(t)
 }

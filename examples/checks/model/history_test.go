@@ -33,14 +33,16 @@ import (
 // times at which the operations took effect, and an expiry is no event but follows from them. One field
 // is laxer: a call that was sent more than once may say that it acquired what it renewed, if the hold is
 // no older than the call took, to the millisecond that Redis's times are cut to, since it cannot tell its
-// own earlier sending's hold from one that was made just before. And a break that was sent more than once may say that
-// it broke a hold that was broken.
+// own earlier sending's hold from one that was made just before. For the same reason a handover that was sent more than once
+// may say that it made another user's hold. And a break that was sent more than once may say that it broke a hold that was
+// broken.
 //
 // A plain read takes effect when the value is read, between the call and its return; it changes nothing, so
 // that its sendings need not be told apart. What it says of time is as of a second moment, the TIME that
 // ends its batch: the durations, which sessions are live and whether a renewal is due. A lock that it calls
 // held was held at both; one that it calls free was so at the read, and to a check only if by the second
-// moment it had been for longer than the engine's time limit.
+// moment it had been for longer than the engine's time limit. In scope session a hold that no session is bound to, or
+// another one, is told in the same way only by leases that ended so long ago.
 
 // event is one operation of a history: an attempt to apply it.
 type event struct {
@@ -355,6 +357,9 @@ func (w *world) step(i input) {
 	if i.again > 0 && i.seen.Verdict == Granted && !i.seen.Renewed && i.seen.HeldFor <= i.again.Milliseconds()+1 {
 		answer.Renewed = false
 	}
+	if i.again > 0 && i.seen.Verdict == Handed && answer.Verdict == Locked && !answer.OtherSession && i.seen.HeldFor <= i.again.Milliseconds()+1 {
+		answer.Verdict = Handed
+	}
 	w.admit(answer, i.seen)
 }
 
@@ -363,25 +368,33 @@ func (w *world) look(i input, read instant) answer {
 	op := i.op
 	op.Renew = false
 	a := w.apply(op, read, true)
+	before := w.begin(op)
 	now := w.zone.unknown()
 	w.require(read, now, 0)
 	w.require(now, instant{plus: i.to}, 0)
 	w.now = now
-	live, expired := w.split(w.leases)
-	later := &change{world: w, op: i.op, live: live}
-	switch {
-	case a.Verdict == Malformed:
-	case a.Verdict == Free || a.Verdict == NotHeld:
-		if len(expired) > 0 && op.Kind == Check { // a status may be a script's answer
-			w.require(w.latest(expired).end, now, -milliseconds(timeout)-1)
+	later := w.begin(op)
+	longOver := func() { // none of the leases may have been renewed since the read
+		for _, l := range later.expired {
+			w.require(l.end, now, -milliseconds(timeout)-1)
 		}
-	case len(live) == 0:
+	}
+	switch {
+	case a.Verdict == Malformed || a.Verdict == Invalid:
+	case !before.held():
+		if op.Kind == Check { // a status may be a script's answer
+			longOver()
+		}
+	case !later.held() || later.lockedOut() != before.lockedOut() || later.holds() != before.holds():
 		w.impossible = true
-	case a.Verdict != HoldLost:
-		a.Sessions, a.now = len(named(live)), now
+	default:
+		if later.op.scoped() && later.mine() && later.session != op.Session && !later.lockedOut() {
+			longOver()
+		}
 		if _, due := later.due(); a.Verdict == Granted && i.op.Renew && due {
 			w.impossible = true
 		}
+		a = later.tell(a.Verdict, a.Renewed)
 	}
 	w.now = read
 	return a

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
@@ -52,8 +53,13 @@ type script struct {
 	ttls   []time.Duration
 	pause  time.Duration // the longest that a client waits between two operations
 	faults int
-	spoils bool // somebody spoils the record once, and mends it
+	spoils bool   // somebody spoils the record once, and mends it
+	scopes []bool // of the operations: whether it is session
+	alone  bool   // all are sessions of one user
 }
+
+// scopes of histories: user, session, and both at once.
+var scopes = [][]bool{{false}, {true}, {false, true}}
 
 // site is where histories are made: a server, and an engine that reaches it through a proxy.
 type site struct {
@@ -158,8 +164,14 @@ func (s *site) play(t *testing.T, script script) []event {
 				}
 				op := script.draw(random, fence.Load())
 				op.User = person.user
+				if script.alone {
+					op.User = ann
+				}
 				if random.IntN(4) > 0 { // else for all of the user
 					op.Session = person.session
+				}
+				if op.scoped() && op.Session == "" {
+					op.Session = cmp.Or(person.session, "c")
 				}
 				seen, events := s.record(t, uid, client, op)
 				if seen.Fence != 0 {
@@ -190,7 +202,11 @@ func (script script) draw(random *rand.Rand, fence int64) Op {
 	if fence == 0 {
 		fence = 1
 	}
-	switch n := random.IntN(17); {
+	op.BySession = script.scopes[random.IntN(len(script.scopes))]
+	if random.IntN(3) > 0 {
+		op.IdleKnown, op.Idle = true, time.Duration(random.IntN(5))*time.Second
+	}
+	switch n := random.IntN(22); {
 	case n < 5:
 		op.Kind = Acquire
 	case n < 7:
@@ -212,6 +228,10 @@ func (script script) draw(random *rand.Rand, fence int64) Op {
 		}
 	case n < 15:
 		op.Kind, op.Fence = Break, fence
+	case n < 18:
+		op.Kind = Ask
+	case n < 20:
+		op.Kind, op.Fence = HandOver, fence
 	}
 	return op
 }
@@ -288,12 +308,15 @@ func newSeed() uint64 {
 
 func testLinearizable(t *testing.T, script script) {
 	t.Helper()
+	met := outcomes{}
 	for _, way := range ways {
-		t.Run(way.name, func(t *testing.T) { testLinearizableBy(t, way, script) })
+		t.Run(way.name, func(t *testing.T) { testLinearizableBy(t, way, script, met) })
 	}
+	t.Logf("%v", met)
+	met.requireWanted(t)
 }
 
-func testLinearizableBy(t *testing.T, way way, script script) {
+func testLinearizableBy(t *testing.T, way way, script script, met outcomes) {
 	t.Helper()
 	s := newSite(t, way)
 	first := newSeed()
@@ -304,11 +327,14 @@ func testLinearizableBy(t *testing.T, way way, script script) {
 			break
 		}
 		script.seed = first + uint64(i)
-		script.spoils = i%4 == 3
+		script.spoils, script.alone, script.scopes = i%4 == 3, i%8 == 6, scopes[i%len(scopes)]
 		events := s.play(t, script)
 		begin := time.Now()
 		result, info := check(events)
 		sum.add(events, time.Since(begin))
+		for _, e := range events {
+			met.add(e.op, e.seen)
+		}
 		switch result {
 		case porcupine.Illegal:
 			t.Fatalf("history of -seed %d\n%s", script.seed, explain(t, events, info))
