@@ -28,6 +28,7 @@
  * - After `lost`, keep what was typed, show it, and load the newer text before calling `acquire()` again:
  *   that call takes the lock even if somebody edited in between.
  * - Keep unsaved text in localStorage, and clear it only after a confirmed save.
+ * - Where people may ask for the lock: show `askedBy` to the holder, save, then call `handOver()`.
  */
 export class EditLock extends EventTarget {
   /**
@@ -80,8 +81,41 @@ export class EditLock extends EventTarget {
    */
   readonly expiresIn: number;
 
-  /** How many other pages of the same user hold the lock, too. */
+  /**
+   * How many other pages of the same user hold the lock, too. In scope `session`, where one page holds it at a time:
+   * 1 where that is another page of theirs.
+   */
   readonly sessions: number;
+
+  /**
+   * Whether another page of this page's own user has the lock. Only in scope `session`, while `denied` or `lost`, and
+   * known from the first look on (an `updated` event). Say "you, in another tab" in place of the holder's name, and
+   * offer takeOver(): nobody else has to be asked. ask() has nobody to ask then, and waits until the page lets go.
+   */
+  readonly elsewhere: boolean;
+
+  /**
+   * For how many milliseconds the holder has not typed, counted on to now and not rounded; null if nobody holds the
+   * lock or their page does not say so. While `held`, it is this page's own input. Show it to who waits, as a help to
+   * decide between ask() and takeOver(), never as the reason to take over by itself.
+   */
+  readonly idleFor: number | null;
+
+  /** Whether this page asks for the lock: from ask() until the lock is `acquired`, or the ask has ended. */
+  readonly asking: boolean;
+
+  /**
+   * Whether the server remembers that this page's user asks, so that the holder's page is told. False while
+   * `asking`: somebody else's ask was first. It is repeated until its turn comes; say that the page waits.
+   */
+  readonly holderTold: boolean;
+
+  /**
+   * Who asks this page's user to hand the lock over, null if nobody. It is learned with the renewals, so after a third
+   * of the ttl at the latest, and it stays until the renewal after the ask has ended. The id is null where the server
+   * hides who asks. Show it to who edits, without taking the focus away, and offer handOver().
+   */
+  readonly askedBy: Holder | null;
 
   /**
    * Acquires the lock and keeps renewing it until release(), close(), a loss or idleness.
@@ -106,6 +140,40 @@ export class EditLock extends EventTarget {
   takeOver(): Promise<State>;
 
   /**
+   * Asks the holder to hand the lock over, and waits for it: as soon as the lock is free or was handed over, the page
+   * acquires it, also without `autoAcquire` and while hidden. The ask is repeated every 10 seconds.
+   *
+   * It ends when the lock is acquired, with stopAsking(), release() and close(), when the page is left, and after
+   * `idleAfter` without input (an `updated` event). A refusal is an `error` event and ends it, too: `asking` is false
+   * then, and the page goes on following the lock. After a failure to get an answer it goes on as everything else does.
+   *
+   * As with acquire(), what follows is `acquired`, and the text is to be loaded before anybody types. From `lost` as
+   * well: keep what was typed before you call it. While `held`, it does nothing.
+   * Resolves with the state after the first answer: `held` where the lock was free. Never rejects.
+   */
+  ask(): Promise<State>;
+
+  /**
+   * Asks no longer. The page goes on following the lock; the holder's page forgets the ask within 30 seconds and a
+   * renewal. An acquire that is under way goes on: only release() ends that.
+   */
+  stopAsking(): void;
+
+  /**
+   * Hands the lock over to who asks (see `askedBy`). Save before you call it, and let nobody type until it has
+   * resolved.
+   *
+   * - `denied`, with a `handed` event: the lock is the asker's. The page follows it as every other one does
+   * - `held`, with an `updated` event and `askedBy` null: nobody asks any longer
+   * - `held`, with an `error` or `offline` event: refused, or not answered. It is not repeated; the next renewal says
+   *   whether it came about (`handed`) or not (`renewed`)
+   * - `lost`: the lock was not this page's any more
+   *
+   * While the state is not `held`, it does nothing. Never rejects.
+   */
+  handOver(): Promise<State>;
+
+  /**
    * Looks who has the lock, and follows it while the page is visible, without asking for it: the state
    * becomes `denied` or `free`. Resolves with the state after the first look. It does nothing while the
    * page holds the lock, waits for it or lost it: then the page follows the lock anyway.
@@ -121,7 +189,10 @@ export class EditLock extends EventTarget {
   /** Releases and lets go of the page: no timers, listeners or requests are left. There is no way back. */
   close(): Promise<void>;
 
-  /** Says that somebody is at work. input, keydown and pointerdown anywhere on the page say it by themselves. */
+  /**
+   * Says that somebody is at work. input, keydown and pointerdown anywhere on the page say it by themselves. How long
+   * ago that was goes to the server with each renewal, for those who wait (see `idleFor`).
+   */
   touch(): void;
 
   /** The headers to send with a save: `Lock-Fence` and `Lock-Session`. Empty if the page never held the lock. */
@@ -150,16 +221,18 @@ export class EditLock extends EventTarget {
 /**
  * - `idle`: does not hold it and does not follow it
  * - `held`: holds it, offline too: only a 412 or a 423 ends that
- * - `denied`: another user has it
- * - `free`: nobody has it, or only other pages of the same user: acquire() is worth offering
- * - `lost`: held it, and somebody else has or had it since, or ended it; stays until the next acquire(), takeOver() or release()
+ * - `denied`: another user has it; in scope `session` also another page of the same user (see `elsewhere`)
+ * - `free`: nobody has it, or in scope `user` only other pages of the same user: acquire() is worth offering
+ * - `lost`: held it, and somebody else has or had it since, or ended it; stays until the next acquire(), takeOver(),
+ *   ask() or release()
  */
 export type State = 'idle' | 'held' | 'denied' | 'free' | 'lost';
 
 /**
  * Why `idle`: `released` by release() or close(); `idle` for idleAfter without input.
- * Why `lost`: `taken`, another user has it now; `moved`, another user had it in between; `broken`, somebody ended it
- * (see `brokenBy`); `forgotten`, the server no longer knows who had it.
+ * Why `lost`: `taken`, another user has it now, or another page of one's own (see `elsewhere`); `moved`, another user
+ * had it in between, or in scope `session` this page has come back as another session; `broken`, somebody ended it (see
+ * `brokenBy`); `forgotten`, the server no longer knows who had it.
  */
 export type Reason = 'released' | 'idle' | 'taken' | 'moved' | 'broken' | 'forgotten' | null;
 
@@ -177,6 +250,12 @@ export interface Detail {
    * - `freed`: nobody else has it any longer. While `lost`, the newer text can be loaded now
    * - `updated`: something else about the holder has changed or become known
    * - `lost`, `released`: the hold is over; see `reason`
+   * - `asked`: somebody asks for the lock, or somebody else than before; see `askedBy`. When the ask ends: `updated`
+   * - `handed`: handed over, and the state is `denied`. Make the text read-only
+   * - `idling`: the lock will be released for idleness; see `releaseIn` and the option `warnBefore`. Say so; what was
+   *   typed should be saved by then
+   * - `active`: there was input after `idling`, so the lock is kept. Take the warning away, as after `released`, `lost`
+   *   and `handed`
    * - `expired`: the ttl has run out without an answer, so others may acquire it. The state stays `held`
    * - `offline`, `online`: see `online`
    * - `forbidden`: a takeover was refused
@@ -184,8 +263,8 @@ export interface Detail {
    *   `message`). While `held`, `denied`, `free` or `lost` it is asked again after 30 to 60 seconds, or when
    *   the page becomes visible, since a log-in may have been renewed; otherwise at the next call only
    */
-  readonly type: 'acquired' | 'renewed' | 'denied' | 'freed' | 'updated' | 'lost' | 'released'
-    | 'expired' | 'offline' | 'online' | 'forbidden' | 'error';
+  readonly type: 'acquired' | 'renewed' | 'denied' | 'freed' | 'updated' | 'lost' | 'released' | 'asked' | 'handed'
+    | 'idling' | 'active' | 'expired' | 'offline' | 'online' | 'forbidden' | 'error';
   readonly state: State;
   readonly reason: Reason;
   /**
@@ -197,8 +276,15 @@ export interface Detail {
   readonly status?: number;
   /** The answer's message, if it had one. */
   readonly message?: string;
-  /** Of `offline` and `error`: after how many milliseconds the page asks again by itself, if it does. */
+  /**
+   * Of `offline` and `error`: after how many milliseconds the page sends the next request by itself, if it does; 0
+   * after a refused ask() or handOver(), which are not repeated.
+   */
   readonly retryIn?: number;
+  /** Of `asked`: who asks, as `askedBy`. */
+  readonly askedBy?: Holder;
+  /** Of `idling`: after how many milliseconds without input the lock is released. */
+  readonly releaseIn?: number;
 }
 
 export interface Options {
@@ -214,8 +300,20 @@ export interface Options {
    * the page is visible and not idle. Default: false; the state becomes `free`, and the page offers it.
    */
   autoAcquire?: boolean;
+  /**
+   * What a hold belongs to, as the server is set up. `session`: to one page, so that two tabs of one user cannot
+   * overwrite each other. Another tab is an obstacle then (see `elsewhere`), and an acquire() after a release never
+   * resumes: its `acquired` says that the text is to be loaded. Where this option differs from the server, the
+   * server's scope is what counts, and `elsewhere` stays false. Default: `user`.
+   */
+  scope?: 'user' | 'session';
   /** After how many milliseconds without input the lock is released. Infinity: never. Default: 30 minutes. */
   idleAfter?: number;
+  /**
+   * How many milliseconds before a release for idleness `idling` warns of it, at most half of `idleAfter`; 0: not at
+   * all. Default: one minute.
+   */
+  warnBefore?: number;
   /**
    * This module's address, which a worker is started from, since a hidden page's own timers stall. Needed where
    * a bundler has moved the module: the address of an unbundled copy. False: no worker. Default: import.meta.url.

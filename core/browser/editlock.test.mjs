@@ -15,7 +15,8 @@ const json = (status, body, headers = {}) => new Response(body === undefined ? n
   status, headers: { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers },
 });
 const granted = (more) => json(200, {
-  uid: 'draft-7', user_id: 1, fence: FENCE, renewed: false, sessions: 1, held_ms: 0, expires_in_ms: MINUTE, ...more,
+  uid: 'draft-7', user_id: 1, fence: FENCE, renewed: false, sessions: 1, held_ms: 0, expires_in_ms: MINUTE,
+  asked_by: null, ...more,
 });
 const inUse = (fence = FENCE + 1, expires = 41337) => json(423, {
   message: 'Resource is already in use by another user', user_id: 2,
@@ -30,12 +31,18 @@ const ended = () => json(410, { message: 'Session has ended' });
 const unavailable = (after = 1) => json(503, { message: 'Not known' }, { 'Retry-After': String(after) });
 const bobs = (more) => ({
   uid: 'draft-7', locked: true, mine: false, user_id: 2, user_name: 'Bob', fence: FENCE + 1, sessions: 1,
-  held_ms: 18663, expires_in_ms: 41337, can_take_over: false, ...more,
+  held_ms: 18663, expires_in_ms: 41337, can_take_over: false, asked_by: null, idle_ms: 20000, ...more,
 });
 const nobodys = (more) => ({
   uid: 'draft-7', locked: false, mine: false, user_id: null, user_name: null, fence: FENCE + 1, sessions: 0,
-  held_ms: 0, expires_in_ms: 0, can_take_over: false, ...more,
+  held_ms: 0, expires_in_ms: 0, can_take_over: false, asked_by: null, idle_ms: null, ...more,
 });
+// Of this page's user, Ann: by another session of hers, by a linger or by a hand-over.
+const own = (more) => bobs({ mine: true, user_id: 1, user_name: 'Ann', can_take_over: true, ...more });
+const inUseElsewhere = (fence = FENCE + 1) => json(423, {
+  message: 'Resource is already in use in another session of yours', user_id: 1,
+}, { 'Retry-After': '42', 'Lock-Expires-In': '41337', 'Lock-Fence': String(fence) });
+const ann = { user_id: 1, user_name: 'Ann' }, cid = { user_id: 3, user_name: 'Cid' };
 const status = (body, etag = 'W/"1"', waited) => json(200, body, {
   ETag: etag, ...(waited && { 'Preference-Applied': 'wait=25' }),
 });
@@ -1380,4 +1387,740 @@ test('headers that throw are a failure to ask, not a crash', async () => {
   assert.equal(await page.lock.acquire(), 'idle');
   assert.deepEqual(page.types, ['offline']);
   assert.equal(page.timers, 0);
+});
+
+// --- scope ---
+
+test('scope session: another page of the same user is an obstacle, known from the first look on', async () => {
+  const page = new Page({ scope: 'session', autoAcquire: true });
+  const acquired = page.lock.acquire();
+  await page.answer(inUseElsewhere());
+  assert.equal(await acquired, 'denied');
+  assert.equal(page.lock.elsewhere, false);
+  await page.answer(status(own()));
+  assert.equal(page.lock.state, 'denied');
+  assert.equal(page.lock.elsewhere, true);
+  assert.equal(page.lock.canTakeOver, true);
+  assert.equal(page.lock.sessions, 1);
+  assert.deepEqual(page.types, ['denied', 'updated']);
+  assert.equal(page.of('POST').length, 1, 'autoAcquire waits until it is free');
+  const taken = page.lock.takeOver();
+  assert.equal(page.last.url, `${URL}takeover/`);
+  assert.equal(page.last.body, `{"fence":${FENCE + 1}}`);
+  await page.answer(granted({ fence: FENCE + 2 }));
+  assert.equal(await taken, 'held');
+  assert.equal(page.lock.elsewhere, false);
+});
+
+test('scope session: what another page of the same user lets go is free', async () => {
+  for (const autoAcquire of [false, true]) {
+    const page = await waiting({ scope: 'session', autoAcquire }, own());
+    await page.answer(status(nobodys(), 'W/"2"', true));
+    assert.equal(page.lock.elsewhere, false);
+    assert.equal(page.last.method, autoAcquire ? 'POST' : 'GET');
+    assert.equal(page.lock.state, autoAcquire ? 'denied' : 'free');
+  }
+});
+
+test('scope session: a loss to oneself', async () => {
+  const page = await holding({ scope: 'session' });
+  page.server = null;
+  await page.pass(20 * SECOND);
+  await page.answer(inUseElsewhere());
+  assert.equal(page.lock.state, 'lost');
+  assert.equal(page.lock.reason, 'taken');
+  await page.answer(status(own()));
+  assert.equal(page.lock.state, 'lost');
+  assert.equal(page.lock.elsewhere, true);
+  assert.deepEqual(page.types, ['lost', 'updated']);
+});
+
+test('scope session: after a release the text is loaded, since a fence is of one session', async () => {
+  const page = await holding({ scope: 'session' });
+  await page.lock.release();
+  page.server = () => granted({ fence: FENCE + 1 });
+  assert.equal(await page.lock.acquire(), 'held');
+  assert.equal(page.last.headers.get('If-Match'), null);
+  assert.equal(page.events.at(-1).resumed, false);
+  await page.pass(20 * SECOND);
+  assert.equal(page.last.headers.get('If-Match'), `"${FENCE + 1}"`);
+  // What is in the editor after a return may be old.
+  await page.on('pagehide', { persisted: true });
+  page.server = moved;
+  await page.on('pageshow', { persisted: true });
+  assert.equal(page.of('POST').at(-1).headers.get('If-Match'), `"${FENCE + 1}"`);
+  assert.equal(page.lock.state, 'lost');
+});
+
+test('scope session, but the server has scope user: the same user elsewhere is no obstacle', async () => {
+  const page = await waiting({ scope: 'session' }, own({ can_take_over: false }));
+  assert.equal(page.lock.state, 'free');
+  assert.equal(page.lock.elsewhere, false);
+});
+
+test('scope user, but the server has scope session: no loop', async () => {
+  for (const options of [{}, { autoAcquire: true }]) {
+    const page = new Page(options);
+    page.server = ({ method }) => (method === 'POST' ? inUseElsewhere() : status(own()));
+    page.lock.acquire();
+    await page.pass(MINUTE);
+    assert.equal(page.of('POST').length, 1);
+    assert.equal(page.lock.state, 'free');
+    assert.equal(page.lock.elsewhere, false);
+    page.server = () => granted({ fence: FENCE + 2 });
+    assert.equal(await page.lock.takeOver(), 'held');
+  }
+});
+
+test('a look names the session that may hold the lock', async () => {
+  const page = await waiting({ scope: 'session' }, own());
+  page.lock.takeOver();
+  const name = page.last.headers.get('Lock-Session');
+  page.last.fail();
+  await page.pass(SECOND);
+  assert.equal(page.last.method, 'GET');
+  assert.equal(page.last.headers.get('Lock-Session'), name);
+});
+
+// --- ask ---
+
+const asks = (page) => page.calls.filter(({ url }) => url === `${URL}ask/`);
+
+// A server where Bob holds the lock and is told of the ask; a look that waits is answered when its time is over.
+function told(page, askedBy = ann, waits = true) {
+  const { setTimeout } = page.window;
+  page.server = (call) => {
+    const wait = waits && +call.headers.get('Prefer')?.slice('wait='.length);
+    if (call.method === 'DELETE') return done();
+    if (call.url === `${URL}ask/`) return json(200, bobs({ asked_by: askedBy }));
+    if (call.method === 'POST') return inUse();
+    if (!wait) return status(bobs({ asked_by: askedBy }));
+    return void setTimeout(() => call.answer(unchanged(true)), wait * SECOND);
+  };
+}
+
+async function asking(options, seen) {
+  const page = await waiting(options, seen);
+  told(page);
+  assert.equal(await page.lock.ask(), 'denied');
+  await settle();
+  page.poll = page.last;
+  page.forget();
+  return page;
+}
+
+test('ask: one POST, and the page knows that the holder is told', async () => {
+  const page = await waiting();
+  const poll = page.last;
+  page.forget();
+  assert.equal(page.lock.asking, false);
+  const asked = page.lock.ask();
+  assert.equal(poll.aborted, true);
+  assert.equal(page.lock.asking, true);
+  assert.equal(page.last.url, `${URL}ask/`);
+  assert.equal(page.last.method, 'POST');
+  assert.equal(page.last.body, undefined);
+  for (const name of ['Lock-Session', 'Lock-Idle', 'If-Match', 'If-None-Match', 'Prefer']) {
+    assert.equal(page.last.headers.get(name), null, name);
+  }
+  assert.equal(page.lock.holderTold, false);
+  await page.answer(json(200, bobs({ asked_by: ann })));
+  assert.equal(await asked, 'denied');
+  assert.equal(page.lock.holderTold, true);
+  assert.equal(page.lock.askedBy, null, 'nobody asks this page');
+  assert.deepEqual(page.types, ['updated']);
+  assert.equal(page.last.method, 'GET', 'it goes on following the lock');
+  assert.equal(page.last.headers.get('If-None-Match'), 'W/"1"');
+  assert.equal(page.last.headers.get('Prefer'), 'wait=10');
+});
+
+test('ask: repeated every 10 s, with looks between that wait', async () => {
+  const page = await asking();
+  await page.pass(MINUTE);
+  const gaps = asks(page).slice(1).map((call, i) => call.at - asks(page)[i].at);
+  assert.deepEqual(gaps, Array(5).fill(10 * SECOND));
+  assert.equal(page.calls.length, 12);
+  assert.deepEqual(page.types, [], 'no news');
+  assert.equal(page.lock.asking, true);
+  await page.on('input');
+  told(page, ann, false);
+  page.forget();
+  await page.pass(MINUTE);
+  assert.ok(asks(page).length >= 5, 'and where the looks do not wait');
+  assert.ok(page.calls.length <= 60);
+});
+
+test('ask: somebody else was first, and the page goes on', async () => {
+  const page = await waiting();
+  told(page, null);
+  await page.lock.ask();
+  await page.pass(25 * SECOND);
+  assert.equal(asks(page).length, 3);
+  assert.equal(page.lock.asking, true);
+  assert.equal(page.lock.holderTold, false);
+  page.forget();
+  told(page, ann);
+  await page.pass(10 * SECOND);
+  assert.equal(page.lock.holderTold, true);
+  assert.deepEqual(page.types, ['updated']);
+});
+
+test('ask: acquires at once when the lock is free or handed over', async () => {
+  for (const seen of [nobodys(), own({ can_take_over: false }), own()]) {
+    for (const scope of ['user', 'session']) {
+      const page = await asking({ scope });
+      await page.show(false);
+      await page.pass(3 * SECOND);
+      page.server = null;
+      page.poll.answer(status({ ...seen, fence: FENCE + 5 }, 'W/"2"', true));
+      await settle();
+      assert.equal(page.last.url, URL);
+      assert.equal(page.last.method, 'POST');
+      assert.equal(page.last.headers.get('If-Match'), null);
+
+      const other = await asking({ scope });
+      other.server = () => granted({ fence: FENCE + 6 });
+      const { server } = other;
+      other.server = (call) => (call.url === `${URL}ask/` ? json(200, { ...seen, fence: FENCE + 5 }) : server(call));
+      await other.pass(10 * SECOND);
+      assert.equal(other.lock.state, 'held', 'the answer to an ask says it, too');
+      assert.deepEqual(other.types, ['acquired']);
+      assert.equal(other.events[0].resumed, false);
+      assert.equal(other.lock.asking, false);
+      await other.pass(MINUTE);
+      assert.equal(asks(other).length, 1);
+    }
+  }
+});
+
+test('ask: another page of the same user was quicker, so it waits on without a loop', async () => {
+  const page = await asking({ scope: 'session' });
+  let fence = FENCE + 5;
+  page.server = ({ method, url }) => (
+    method === 'POST' && url === URL ? inUseElsewhere(fence) : status(own({ fence }))
+  );
+  await page.pass(MINUTE);
+  const acquires = () => page.calls.filter(({ method, url }) => method === 'POST' && url === URL).length;
+  assert.equal(acquires(), 1);
+  assert.equal(page.lock.state, 'denied');
+  assert.equal(page.lock.elsewhere, true);
+  assert.equal(page.lock.asking, true);
+  fence++;
+  await page.pass(MINUTE);
+  assert.equal(acquires(), 2, 'another hold may be a hand-over');
+  page.server = ({ method, url }) => (
+    method === 'POST' && url === URL ? granted({ fence: fence + 1 }) : status(nobodys({ fence }))
+  );
+  await page.pass(10 * SECOND);
+  assert.equal(page.lock.state, 'held', 'free under the fence of the refusal');
+});
+
+test('ask by a page that did not follow the lock', async () => {
+  const page = new Page();
+  told(page);
+  assert.equal(await page.lock.ask(), 'denied');
+  await settle();
+  assert.deepEqual(page.calls.map(({ method, url }) => `${method} ${url.slice(URL.length)}`), ['POST ask/', 'GET ', 'GET ']);
+  assert.equal(page.types[0], 'denied');
+
+  const free = new Page();
+  free.server = ({ url }) => (url === URL ? granted() : json(200, nobodys()));
+  assert.equal(await free.lock.ask(), 'held');
+  assert.deepEqual(free.types, ['acquired']);
+  assert.equal(free.lock.asking, false);
+});
+
+test('ask by a page that holds the lock asks nobody', async () => {
+  const page = await holding();
+  assert.equal(await page.lock.ask(), 'held');
+  assert.equal(page.lock.asking, false);
+  assert.equal(page.calls.length, 0);
+});
+
+test('ask during an acquire: it is asked if that is refused', async () => {
+  const page = new Page();
+  const acquired = page.lock.acquire(), asked = page.lock.ask();
+  assert.equal(page.calls.length, 1);
+  await page.answer(inUse());
+  assert.deepEqual(await Promise.all([acquired, asked]), ['denied', 'denied']);
+  assert.equal(page.last.url, `${URL}ask/`);
+});
+
+test('ask after a loss: what comes is taken afresh', async () => {
+  const page = await holding();
+  page.server = null;
+  await page.pass(20 * SECOND);
+  await page.answer(inUse());
+  told(page);
+  assert.equal(await page.lock.ask(), 'denied');
+  page.server = ({ method }) => (method === 'POST' ? granted({ fence: FENCE + 2 }) : status(nobodys(), 'W/"2"'));
+  await page.on('online');
+  await page.pass(10 * SECOND);
+  assert.equal(page.lock.state, 'held');
+  assert.equal(page.events.at(-1).resumed, false);
+
+  const free = await holding();
+  free.server = moved;
+  await free.pass(20 * SECOND);
+  free.server = ({ url }) => (url === URL ? granted({ fence: FENCE + 2 }) : json(200, nobodys()));
+  assert.equal(await free.lock.ask(), 'held');
+  assert.equal(free.last.headers.get('If-Match'), null);
+});
+
+test('an ask ends', async () => {
+  for (const [name, end, goesOn] of [
+    ['stopAsking', ({ lock }) => lock.stopAsking(), true],
+    ['release', ({ lock }) => lock.release(), false],
+    ['close', ({ lock }) => lock.close(), false],
+    ['pagehide', (page) => page.on('pagehide', { persisted: true }), false],
+    ['the return after it', async (page) => {
+      await page.on('pagehide', { persisted: true });
+      await page.on('pageshow', { persisted: true });
+    }, true],
+  ]) {
+    const page = await asking();
+    await end(page);
+    page.forget();
+    assert.equal(page.lock.asking, false, name);
+    await page.pass(MINUTE);
+    assert.equal(asks(page).length, 0, name);
+    assert.equal(page.calls.length > 0, goesOn, name);
+    assert.deepEqual(page.workers.map(({ alive }) => alive), [false], name);
+    page.server = null;
+    if (!goesOn) continue;
+    await page.pass(25 * SECOND);
+    assert.equal(page.last.headers.get('Prefer'), 'wait=25', name);
+    await page.answer(status(nobodys(), 'W/"2"', true));
+    assert.equal(page.lock.state, 'free', `${name}: it waits no longer`);
+  }
+});
+
+test('an ask of a closed page is none', async () => {
+  const page = new Page();
+  await page.lock.close();
+  assert.equal(await page.lock.ask(), 'idle');
+  assert.equal(page.lock.asking, false);
+  assert.equal(page.calls.length, 0);
+});
+
+test('an ask ends where nobody sits at the page', async () => {
+  const page = await asking({ idleAfter: 5 * MINUTE });
+  await page.pass(5 * MINUTE - SECOND);
+  assert.equal(page.lock.asking, true);
+  await page.pass(10 * SECOND);
+  assert.equal(page.lock.asking, false);
+  assert.deepEqual(page.types, ['updated']);
+  page.forget();
+  await page.pass(MINUTE);
+  assert.equal(asks(page).length, 0);
+  assert.equal(page.lock.state, 'denied');
+});
+
+for (const code of [400, 401, 403, 404, 405]) {
+  test(`ask, ${code}: an error event ends it, and the page goes on following the lock`, async () => {
+    const page = await waiting();
+    page.forget();
+    page.server = ({ url }) => (url === URL ? undefined : json(code, { message: 'No' }));
+    assert.equal(await page.lock.ask(), 'denied');
+    assert.deepEqual(page.events, [
+      { type: 'error', state: 'denied', reason: null, status: code, message: 'No', retryIn: 0 },
+    ]);
+    assert.equal(page.lock.asking, false);
+    await settle();
+    assert.equal(page.last.method, 'GET');
+    assert.equal(page.last.headers.get('Prefer'), 'wait=25');
+    await page.pass(30 * SECOND);
+    assert.equal(asks(page).length, 1);
+
+    const idle = new Page();
+    idle.server = () => json(code, { message: 'No' });
+    assert.equal(await idle.lock.ask(), 'idle');
+    await idle.pass(10 * MINUTE);
+    assert.equal(idle.calls.length, 1);
+    assert.equal(idle.timers, 0);
+  });
+}
+
+test('ask: a look that is refused ends it, too', async () => {
+  const page = await asking();
+  page.poll.answer(json(403, { message: 'No' }));
+  await page.pass(SECOND);
+  assert.deepEqual(page.types, ['error']);
+  assert.equal(page.lock.asking, false);
+});
+
+test('ask: a takeover that is refused does not end it', async () => {
+  const page = await asking();
+  const { server } = page;
+  page.server = (call) => (call.url === `${URL}takeover/` ? json(403, { message: 'No' }) : server(call));
+  assert.equal(await page.lock.takeOver(), 'denied');
+  assert.equal(page.types.at(-1), 'forbidden');
+  page.forget();
+  await page.on('online');
+  await page.pass(20 * SECOND);
+  assert.equal(page.lock.asking, true);
+  assert.ok(asks(page).length > 0);
+});
+
+test('ask: without an answer it is repeated with back-off, not before a Retry-After', async () => {
+  const page = await waiting();
+  page.forget();
+  page.server = () => unavailable(3);
+  assert.equal(await page.lock.ask(), 'denied');
+  assert.deepEqual([page.types, page.events[0].retryIn], [['offline'], 3750]);
+  assert.equal(page.lock.asking, true);
+  page.server = (call) => { queueMicrotask(call.fail); };
+  await page.pass(3749);
+  assert.equal(page.calls.length, 1);
+  await page.pass(1);
+  assert.deepEqual([page.calls.length, page.last.url], [2, `${URL}ask/`]);
+  told(page);
+  await page.pass(5 * SECOND);
+  assert.equal(page.lock.holderTold, true);
+  assert.deepEqual(page.types, ['offline', 'updated', 'online']);
+
+  const idle = new Page();
+  idle.server = () => unavailable();
+  assert.equal(await idle.lock.ask(), 'idle');
+  told(idle);
+  await idle.pass(3 * SECOND);
+  assert.equal(idle.lock.state, 'denied');
+  assert.equal(idle.lock.holderTold, true);
+});
+
+test('ask: a look that hangs does not let the ask be forgotten', async () => {
+  const page = await asking();
+  page.server = () => undefined;
+  await page.pass(10 * SECOND);
+  await page.answer(json(200, bobs({ asked_by: ann })));
+  page.forget();
+  await page.pass(25 * SECOND);
+  assert.equal(asks(page).length, 1);
+});
+
+test('ask: goes on in a hidden page, by the worker', async () => {
+  const page = await asking();
+  await page.show(false);
+  assert.equal(page.poll.aborted, undefined);
+  told(page, ann, false);
+  page.throttled = true;
+  page.poll.answer(unchanged(false));
+  await page.pass(MINUTE);
+  assert.ok(asks(page).length >= 5, `${asks(page).length} asks`);
+  assert.deepEqual(page.workers.map(({ alive }) => alive), [true]);
+  page.lock.stopAsking();
+  assert.deepEqual(page.workers.map(({ alive }) => alive), [false]);
+  page.forget();
+  await page.pass(MINUTE);
+  assert.equal(page.calls.length, 0, 'hidden, and it asks no longer');
+});
+
+test('asked: by the renewal, once for each who asks, and an end is told', async () => {
+  const page = await holding();
+  let by = null;
+  page.server = () => granted({ renewed: true, asked_by: by });
+  const renew = async () => {
+    page.forget();
+    await page.pass(20 * SECOND);
+    return page.types;
+  };
+  assert.deepEqual(await renew(), ['renewed']);
+  assert.equal(page.lock.askedBy, null);
+  by = cid;
+  assert.deepEqual(await renew(), ['renewed', 'asked']);
+  assert.deepEqual(page.events[1], { type: 'asked', state: 'held', reason: null, askedBy: { id: 3, name: 'Cid' } });
+  assert.deepEqual(page.lock.askedBy, { id: 3, name: 'Cid' });
+  assert.equal(page.lock.holderTold, false, 'it is the holder who is told');
+  assert.deepEqual(await renew(), ['renewed']);
+  by = { user_id: 3, user_name: 'Dora' };
+  assert.deepEqual(await renew(), ['renewed', 'asked']);
+  by = { user_id: null, user_name: null };
+  assert.deepEqual(await renew(), ['renewed', 'asked']);
+  assert.deepEqual(page.lock.askedBy, { id: null, name: null }, 'hidden');
+  by = null;
+  assert.deepEqual(await renew(), ['renewed', 'updated']);
+  assert.equal(page.lock.askedBy, null);
+  by = undefined;
+  assert.deepEqual(await renew(), ['renewed'], 'a server that knows no asks');
+  by = cid;
+  await renew();
+  await page.lock.release();
+  assert.equal(page.lock.askedBy, null);
+  assert.deepEqual(page.types, ['renewed', 'asked', 'released']);
+});
+
+test('asked: by the status, in another page of the holder', async () => {
+  const page = await waiting({}, own({ can_take_over: false }));
+  page.events.length = 0;
+  await page.answer(status(own({ can_take_over: false, asked_by: cid }), 'W/"2"', true));
+  assert.deepEqual(page.types, ['updated', 'asked']);
+  assert.deepEqual(page.lock.askedBy, { id: 3, name: 'Cid' });
+});
+
+// --- hand over ---
+
+// A page that holds the lock and is asked for it.
+async function asked(options) {
+  const page = await holding(options);
+  page.server = ({ method }) => (method === 'POST' ? granted({ renewed: true, asked_by: cid }) : undefined);
+  await page.pass(20 * SECOND);
+  assert.ok(page.lock.askedBy);
+  page.server = null;
+  page.forget();
+  return page;
+}
+const cids = (more) => bobs({ user_id: 3, user_name: 'Cid', fence: FENCE + 1, expires_in_ms: 15000, ...more });
+
+test('handOver, 200: the lock is the asker\'s, and the page follows it as others do', async () => {
+  const page = await asked({ autoAcquire: true });
+  const handed = page.lock.handOver();
+  assert.equal(page.last.url, `${URL}handover/`);
+  assert.equal(page.last.method, 'POST');
+  assert.equal(page.last.body, `{"fence":${FENCE}}`);
+  assert.equal(page.last.headers.get('Content-Type'), 'application/json');
+  assert.equal(page.last.headers.get('Lock-Session'), page.session);
+  assert.equal(page.last.headers.get('Lock-Idle'), null);
+  assert.equal(page.last.headers.get('If-Match'), null);
+  await page.answer(json(200, cids()));
+  assert.equal(await handed, 'denied');
+  assert.deepEqual(page.events, [{ type: 'handed', state: 'denied', reason: null }]);
+  assert.deepEqual(page.lock.holder, { id: 3, name: 'Cid' });
+  assert.equal(page.lock.fence, null);
+  assert.equal(page.lock.askedBy, null);
+  assert.deepEqual(page.lock.saveHeaders(), {});
+  assert.deepEqual(page.workers.map(({ alive }) => alive), [false]);
+  assert.equal(page.last.method, 'GET');
+  await page.answer(status(cids()));
+  await page.answer(status(nobodys(), 'W/"2"', true));
+  assert.equal(page.lock.state, 'free', 'who handed it over does not wait for it, autoAcquire or not');
+  await page.pass(10 * SECOND);
+  assert.equal(page.of('POST').length, 1);
+});
+
+test('handOver, 409: nobody asks any more, so it is still held', async () => {
+  const page = await asked();
+  const handed = page.lock.handOver();
+  page.server = () => granted({ renewed: true });
+  await page.answer(json(409, own({ fence: FENCE, can_take_over: false })));
+  assert.equal(await handed, 'held');
+  assert.equal(page.types[0], 'updated');
+  assert.equal(page.lock.askedBy, null);
+  assert.equal(page.lock.fence, FENCE);
+  await page.pass(MINUTE);
+  assert.deepEqual([...new Set(page.types)], ['updated', 'renewed']);
+});
+
+test('handOver, 412 and 423: lost', async () => {
+  for (const [refusal, reason] of [[inUse, 'taken'], [moved, 'moved'], [broken, 'broken'], [forgotten, 'forgotten']]) {
+    const page = await asked();
+    const handed = page.lock.handOver();
+    await page.answer(refusal());
+    assert.equal(await handed, 'lost');
+    assert.equal(page.lock.reason, reason);
+    assert.deepEqual(page.types, ['lost']);
+  }
+});
+
+test('handOver, 410: a renewal under a new name says how it stands', async () => {
+  const page = await asked();
+  const handed = page.lock.handOver();
+  await page.answer(ended());
+  assert.equal(page.last.url, URL);
+  assert.equal(page.last.headers.get('If-Match'), `"${FENCE}"`);
+  assert.notEqual(page.last.headers.get('Lock-Session'), page.session);
+  await page.answer(granted());
+  assert.equal(await handed, 'held');
+});
+
+test('handOver and a renewal do not run at the same time', async () => {
+  const page = await asked();
+  page.deaf = true;
+  await page.pass(20 * SECOND);
+  const renewal = page.last;
+  const handed = page.lock.handOver();
+  assert.equal(renewal.aborted, true);
+  assert.equal(page.lock.handOver(), handed, 'one request for two calls');
+  page.lock.afterSave(inUse());
+  page.lock.acquire();
+  await page.on('online');
+  await page.pass(5 * SECOND);
+  assert.equal(page.calls.length, 2);
+  assert.equal(page.last.aborted, undefined);
+  renewal.answer(inUse());
+  await settle();
+  assert.equal(page.lock.state, 'held', 'it comes too late to say lost');
+  await page.answer(json(200, cids()));
+  assert.equal(await handed, 'denied');
+  assert.deepEqual(page.types, ['handed']);
+});
+
+test('handOver without an answer: not repeated, and the next renewal says whether it came about', async () => {
+  for (const [fail, answers, want] of [
+    [(page) => page.last.fail(), [inUse], ['offline', 'handed', 'online']],
+    [(page) => page.last.fail(), [moved], ['offline', 'handed', 'online']],
+    [(page) => page.last.fail(), [ended, inUse], ['offline', 'online', 'handed']],
+    [(page) => page.last.fail(), [broken], ['offline', 'lost', 'online']],
+    [(page) => page.last.fail(), [granted, inUse], ['offline', 'renewed', 'updated', 'online', 'lost']],
+    [(page) => page.answer(unavailable()), [inUse], ['offline', 'handed', 'online']],
+    [(page) => page.pass(10 * SECOND), [inUse], ['offline', 'handed', 'online']],
+  ]) {
+    const page = await asked();
+    const handed = page.lock.handOver();
+    await fail(page);
+    assert.equal(await handed, 'held');
+    page.server = ({ method }) => (method === 'POST' ? answers.shift()() : undefined);
+    await page.pass(30 * SECOND);
+    assert.deepEqual(page.types, want);
+    assert.equal(page.calls.filter(({ url }) => url === `${URL}handover/`).length, 1);
+    assert.equal(page.lock.state, want.includes('lost') ? 'lost' : 'denied');
+    if (want.includes('lost')) continue;
+    // The next refusal is an ordinary one.
+    answers.push(inUse);
+    await page.lock.acquire();
+    assert.equal(page.types.at(-1), 'denied');
+  }
+});
+
+test('handOver refused: an error, and the lock is renewed at once', async () => {
+  const page = await asked();
+  const handed = page.lock.handOver();
+  await page.answer(json(404, { message: 'No' }));
+  assert.equal(await handed, 'held');
+  assert.deepEqual([page.types, page.events[0].status, page.events[0].retryIn], [['error'], 404, 0]);
+  assert.equal(page.last.url, URL);
+  await page.answer(inUse());
+  assert.equal(page.lock.state, 'lost', 'it was not handed over');
+});
+
+test('handOver where the page does not hold the lock', async () => {
+  const page = await waiting();
+  page.forget();
+  assert.equal(await page.lock.handOver(), 'denied');
+  assert.equal(page.calls.length, 0);
+});
+
+// --- idleness ---
+
+test('Lock-Idle: whole seconds since the last input, with each POST and takeover', async () => {
+  const page = await holding();
+  await page.pass(20 * SECOND);
+  assert.equal(page.last.headers.get('Lock-Idle'), '20');
+  await page.pass(5 * SECOND + 1);
+  await page.on('keydown');
+  await page.pass(15 * SECOND - 1);
+  assert.equal(page.last.headers.get('Lock-Idle'), '14', 'rounded down');
+  await page.lock.release();
+  assert.equal(page.last.headers.get('Lock-Idle'), null);
+  page.lock.acquire();
+  assert.equal(page.last.headers.get('Lock-Idle'), '0', 'who acquires is at work');
+
+  const other = await waiting();
+  await other.pass(2 * SECOND);
+  assert.equal(other.last.headers.get('Lock-Idle'), null);
+  other.lock.takeOver();
+  assert.equal(other.last.headers.get('Lock-Idle'), '0');
+});
+
+test('idleFor: the holder\'s, counted on, null where it is not known', async () => {
+  const page = new Page();
+  assert.equal(page.lock.idleFor, null);
+  page.lock.acquire();
+  await page.answer(inUse());
+  assert.equal(page.lock.idleFor, null);
+  await page.answer(status(bobs()));
+  assert.equal(page.lock.idleFor, 20000);
+  await page.pass(5 * SECOND);
+  assert.equal(page.lock.idleFor, 25000);
+  await page.answer(unchanged(true));
+  assert.equal(page.lock.idleFor, 25000, 'a 304 that does not say it');
+  await page.pass(5 * SECOND);
+  assert.equal(page.lock.idleFor, 30000);
+  for (const [header, want] of [['7', 7000], ['0', 0]]) {
+    const response = unchanged(true);
+    response.headers.set('Lock-Idle', header);
+    await page.answer(response);
+    assert.equal(page.lock.idleFor, want);
+    await page.pass(2 * SECOND);
+    assert.equal(page.lock.idleFor, want + 2000);
+  }
+  for (const idle of [null, undefined]) {
+    await page.answer(status(bobs({ idle_ms: idle }), 'W/"2"', true));
+    await page.pass(2 * SECOND);
+    assert.equal(page.lock.idleFor, null);
+    await page.answer(unchanged(true));
+    await page.pass(2 * SECOND);
+    assert.equal(page.lock.idleFor, null);
+  }
+  await page.answer(status(nobodys(), 'W/"3"', true));
+  assert.equal(page.lock.idleFor, null);
+});
+
+test('idleFor while held is this page\'s own input', async () => {
+  const page = await holding();
+  await page.pass(3 * SECOND);
+  assert.equal(page.lock.idleFor, 3000);
+  page.lock.touch();
+  assert.equal(page.lock.idleFor, 0);
+});
+
+test('idling: a warning before the release for idleness, once', async () => {
+  const page = await holding();
+  page.throttled = true;
+  const news = () => page.events.filter(({ type }) => type !== 'renewed');
+  await page.pass(29 * MINUTE - 1);
+  assert.deepEqual(news(), []);
+  await page.pass(1);
+  assert.deepEqual(news(), [{ type: 'idling', state: 'held', reason: null, releaseIn: MINUTE }]);
+  await page.pass(MINUTE);
+  assert.deepEqual(news().map(({ type }) => type), ['idling', 'released']);
+  page.lock.touch();
+  assert.equal(page.types.at(-1), 'released', 'there is no warning left that could end');
+  assert.equal(await page.lock.acquire(), 'held');
+  page.forget();
+  await page.pass(30 * MINUTE);
+  assert.deepEqual(news().map(({ type }) => type), ['idling', 'released']);
+});
+
+test('active: input after the warning ends it, and the next one comes in its time', async () => {
+  for (const act of [(page) => page.on('input'), (page) => page.lock.touch(), (page) => page.lock.acquire()]) {
+    const page = await holding({ idleAfter: 10 * MINUTE });
+    await page.pass(9.5 * MINUTE);
+    page.forget();
+    await act(page);
+    assert.equal(page.types[0], 'active');
+    await act(page);
+    await page.pass(9 * MINUTE - 1);
+    assert.deepEqual([...new Set(page.types)], ['active', 'renewed'], 'told once');
+    await page.pass(1);
+    assert.equal(page.events.findLast(({ type }) => type !== 'renewed').type, 'idling');
+    await page.pass(MINUTE);
+    assert.equal(page.lock.reason, 'idle');
+  }
+});
+
+test('warnBefore: at most half of idleAfter', async () => {
+  for (const [options, releaseIn] of [
+    [{ idleAfter: 10 * MINUTE, warnBefore: 2 * MINUTE }, 2 * MINUTE],
+    [{ idleAfter: 10 * MINUTE, warnBefore: undefined }, MINUTE],
+    [{ idleAfter: MINUTE }, 30 * SECOND],
+    [{ idleAfter: 10 * MINUTE, warnBefore: 20 * MINUTE }, 5 * MINUTE],
+    [{ idleAfter: 10 * MINUTE, warnBefore: 0 }, undefined],
+    [{ idleAfter: Infinity }, undefined],
+  ]) {
+    const page = await holding(options);
+    await page.pass(10 * MINUTE);
+    assert.equal(page.events.find(({ type }) => type === 'idling')?.releaseIn, releaseIn);
+  }
+});
+
+test('idling: a listener may release, close or touch', async () => {
+  for (const [act, want] of [['release', 'idle'], ['close', 'idle'], ['touch', 'held']]) {
+    const page = await holding({ idleAfter: 2 * MINUTE });
+    page.lock.addEventListener('change', ({ detail }) => detail.type === 'idling' && page.lock[act]());
+    await page.pass(2.5 * MINUTE);
+    assert.equal(page.lock.state, want, act);
+    if (want === 'held') continue;
+    assert.equal(page.timers, 0, act);
+    assert.ok(page.workers.every(({ alive }) => !alive), act);
+  }
 });

@@ -30,16 +30,22 @@ export const values: Same<Values<Module>, Values<EditLock>> = true;
 
 const lock = new EditLock('/api/lock/draft-7/', {
   headers: () => ({ 'X-CSRF-Token': 'x' }), autoAcquire: true, idleAfter: Infinity, worker: false,
+  scope: 'session', warnBefore: 30_000,
   fetch: (url, init) => fetch(url, init),
 });
 lock.addEventListener('change', ({ detail }: CustomEvent<Detail>) => {
   const type: 'acquired' | 'lost' | string = detail.type;
   if (type === 'acquired' && !detail.resumed) console.log(lock.holder?.name, lock.heldFor + lock.expiresIn);
+  if (type === 'asked') console.log(detail.askedBy?.name, lock.askedBy?.id);
+  if (type === 'idling' && detail.releaseIn) console.log(detail.releaseIn / 1000);
 });
 export async function page(): Promise<State> {
   await lock.acquire({ fresh: true });
   const response = await fetch('/api/drafts/draft-7', { method: 'PUT', headers: lock.saveHeaders() });
   if (await lock.afterSave(response) === 'lost' && lock.canTakeOver && lock.online) await lock.takeOver();
+  if (await lock.ask() === 'denied' && lock.asking && !lock.holderTold) lock.stopAsking();
+  if (lock.elsewhere && (lock.idleFor ?? Infinity) > 60_000) await lock.takeOver();
+  if (lock.askedBy && await lock.handOver() === 'held') console.log('nobody asks');
   lock.touch();
   await lock.release();
   await lock.close();
@@ -49,6 +55,12 @@ export async function page(): Promise<State> {
 lock.state = 'held';
 // @ts-expect-error there is no such state
 if (lock.state === 'locked') lock.close();
+// @ts-expect-error ask() and stopAsking() set it
+lock.asking = true;
+// @ts-expect-error there is no such scope
+new EditLock('/', { scope: 'tab' });
+// @ts-expect-error the holder may not say so
+export const idle: number = lock.idleFor;
 // @ts-expect-error headers must be there before the page is gone
 new EditLock('/', { headers: async () => ({}) });
 // @ts-expect-error there is no such option
