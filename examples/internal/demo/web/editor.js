@@ -20,7 +20,7 @@ const lockURL = `/api/lock/${encodeURIComponent(uid)}/`;
 const draftURL = `/api/drafts/${encodeURIComponent(uid)}`;
 const editor = $('text');
 
-const lock = new EditLock(lockURL, { idleAfter: IDLE_MINUTES * 60 * 1000 });
+const lock = new EditLock(lockURL, { scope: 'session', idleAfter: IDLE_MINUTES * 60 * 1000 });
 const unsaved = new Unsaved(storage('localStorage'), user, uid);
 const opened = performance.timeOrigin;
 const tabs = new Tabs(storage('localStorage'), window, user, uid, opened);
@@ -36,12 +36,23 @@ let idled = false; // the hold was given back for idleness
 let waited = false; // another user had the lock
 let stale = false; // it was a save that told of the loss
 let problem = ''; // why the server answers nothing else
+let told = false; // the answer to this page's ask was there
+let asked = false; // this page has asked, and waits
+let asker = null; // who asks this user to hand the lock over
+let declined = null; // the asker who was told "Not now"
+let handing = false; // it is being handed over
+let failed = ''; // why that did not come about
+let handed = false; // this page has handed the lock over
+let idling = false; // the lock is soon released for idleness
 let stopFollowing = null;
 
 const render = () => show({
   user, lock, opened, saved: base.text, resuming, started, idled, waited, stale, problem, idleMinutes: IDLE_MINUTES,
+  told, handing, failed, handed, idling, asker: asker && isSame(asker, declined) ? null : asker,
   entry: keptEntry(), writable: writable(), dirty: dirty(),
 });
+
+const isSame = (one, other) => one?.id === other?.id && one?.name === other?.name;
 
 // What is no uid is for the server to refuse.
 function decode(text) {
@@ -62,7 +73,7 @@ function storage(name) {
 
 // --- the text ---
 
-const writable = () => ready && (lock.state === 'held' || resuming);
+const writable = () => ready && !handing && (lock.state === 'held' || resuming);
 const dirty = () => ready && editor.value !== base.text;
 
 function setText(text) {
@@ -116,9 +127,10 @@ function goOnFrom(draft) {
   return aside;
 }
 
-// tellOfNewer says whose the draft is that was loaded. Under this page's fence nobody else can have saved.
+// tellOfNewer says whose the draft is that was loaded. Under this page's fence nobody else can have saved; where each
+// tab has a fence of its own, the tab has left word.
 async function tellOfNewer({ kept }) {
-  const own = base.fence === lock.fence, by = own ? await tabs.saver(base) : null;
+  const by = await tabs.saver(base), own = by !== null || base.fence === lock.fence;
   if (lock.state === 'held') note(newerVersion({ own, opened: by, kept }));
 }
 
@@ -161,8 +173,8 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
   if (type !== 'offline') problem = '';
   switch (type) {
     case 'acquired':
-      resuming = idled = waited = stale = false;
-      load();
+      resuming = idled = waited = stale = handed = false;
+      load().then(asked ? begin : null);
       break;
     case 'lost':
       stale = false;
@@ -182,10 +194,28 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       if (resuming) setAside();
       resuming = idled = false;
       waited = true;
+      handed = false;
+      load();
+      break;
+    case 'handed':
+      setAside();
+      waited = handed = true;
       load();
       break;
     case 'freed':
+      handed = false;
       load();
+      break;
+    case 'asked':
+    case 'updated':
+      if (lock.state === 'held') hearOf(lock.askedBy);
+      else if (asked && !lock.asking) note(`You ask no longer: you have not done anything for ${IDLE_MINUTES} minutes.`);
+      break;
+    case 'idling':
+      idling = true;
+      break;
+    case 'active':
+      idling = false;
       break;
     case 'online':
       if (lock.state === 'held') note(dirty() ? 'Connected again. Your text is not saved yet.' : 'Connected again.');
@@ -203,18 +233,42 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       if (lock.state !== 'idle') note(problem); // else the banner says it
       break;
   }
+  asked = lock.asking;
+  if (lock.state !== 'held') {
+    idling = false;
+    hearOf(null);
+  }
   followTheHold();
   render();
 });
 
-// A holder hears of a loss at the next renewal; this hears of it at once.
+// hearOf notes who asks, or that nobody does any longer.
+function hearOf(who) {
+  if (isSame(asker, who)) return;
+  asker = who;
+  declined = null;
+  failed = '';
+}
+
+// begin lets who has asked type at once, unless they are busy with another field.
+function begin() {
+  if (!writable() || document.activeElement?.matches('input')) return;
+  note('It is your turn: you can type now.');
+  editor.focus();
+}
+
+// A holder hears of a loss and of an ask at the next renewal; this hears of it at once. It is no renewal, which would
+// count as input.
 function followTheHold() {
   if (lock.state !== 'held') {
     stopFollowing?.();
     stopFollowing = null;
   } else {
-    stopFollowing ??= follow(lockURL, ({ mine, fence }) => {
-      if (lock.state === 'held' && (!mine || fence !== lock.fence)) lock.acquire();
+    stopFollowing ??= follow(lockURL, ({ mine, fence, asked_by: by }) => {
+      if (lock.state !== 'held') return;
+      if (!mine || fence !== lock.fence) return void lock.acquire();
+      hearOf(by && { id: by.user_id, name: by.user_name });
+      render();
     });
   }
 }
@@ -303,6 +357,23 @@ async function stop() {
   if (user) lock.watch();
 }
 
+// handOver saves, and only then hands over. Nothing is typed meanwhile.
+async function handOver() {
+  note('');
+  handing = true;
+  failed = '';
+  render();
+  await last;
+  if (dirty() && (!await save() || dirty())) failed = 'Not handed over: your text is not saved. You are still editing.';
+  else {
+    const answer = await lock.handOver();
+    if (answer === 'held' && asker) failed = 'Not handed over: the server did not do it. Try again.';
+    else if (answer === 'held') note('Nobody asks any longer. You are still editing.');
+  }
+  handing = false;
+  render();
+}
+
 function press(name, action) { $(name).addEventListener('click', action); }
 
 press('edit', () => {
@@ -313,6 +384,31 @@ press('take-over', () => {
   note('');
   lock.takeOver();
 });
+press('edit-here', () => {
+  note('');
+  lock.takeOver(); // from oneself
+});
+press('ask', async () => {
+  note('');
+  told = false;
+  asked = true;
+  const answer = lock.ask();
+  render();
+  await answer;
+  told = lock.online;
+  render();
+});
+press('stop-asking', () => {
+  lock.stopAsking();
+  asked = false;
+  render();
+});
+press('hand-over', handOver);
+press('not-now', () => {
+  declined = asker;
+  render();
+});
+press('keep-editing', () => lock.touch());
 press('save', save);
 press('publish', publish);
 press('release', () => {
