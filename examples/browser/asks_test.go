@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"github.com/editlock/editlock/core/redistest"
 )
@@ -298,7 +299,7 @@ func TestIdleWarning(t *testing.T) {
 
 	ann.advance(29*time.Minute + time.Second)
 	ann.until("the warning", warned)
-	ann.press("\x00")
+	ann.press(kb.ArrowLeft)
 	ann.until("no warning", func(v view) bool { return typable(v) && v.Warning == "" })
 
 	ann.advance(31 * time.Minute)

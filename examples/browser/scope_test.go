@@ -51,8 +51,8 @@ func TestTabsApart(t *testing.T) {
 	})
 }
 
-// Of two tabs that are both gone from the lock, each learns what the other has saved under a fence of its own.
-func TestSavedInAnotherTab(t *testing.T) {
+// The lock goes to another tab while one hears nothing.
+func TestMovedToAnotherTab(t *testing.T) {
 	t.Parallel()
 	s := start(t, "nethttp", time.Minute, apart)
 	first := s.user("1")
@@ -60,8 +60,7 @@ func TestSavedInAnotherTab(t *testing.T) {
 	one.save(typed)
 	one.keys(", kept")
 	one.until("what is typed", holding(typed+", kept"))
-	one.offline(false)
-	one.offline(true) // it does not hear of the loss
+	one.offline(true)
 	other.click("edit-here")
 	other.until("the lock", typable)
 	other.keys(", changed")
@@ -70,6 +69,44 @@ func TestSavedInAnotherTab(t *testing.T) {
 	one.until("what happened, and the text", func(v view) bool {
 		return v.State == "lost" && elsewhere(v) && v.KeptText == typed+", kept"
 	})
+}
+
+// A page that comes back has a new session, and goes on where nobody has edited meanwhile.
+func TestComeBackApart(t *testing.T) {
+	t.Parallel()
+	s := start(t, "nethttp", time.Minute, apart)
+	one := s.user("1").begin("a")
+	one.reload()
+	one.until("the lock and the text", func(v view) bool { return holding(typed)(v) && v.Unsaved })
+	leave := func() {
+		t.Helper()
+		one.visit("/")
+		one.until("the list", func(v view) bool { return v.Path == "/" && v.Drafts["agenda"].State != "" })
+	}
+	before := one.until("the page", typable)
+	leave()
+	mark := one.mark()
+	one.back()
+	one.after(mark, "to ask for the lock", is("loading"))
+	one.cached(before, one.until("the lock and the text", func(v view) bool { return holding(typed)(v) && v.Unsaved }))
+	one.keys(", more")
+	one.save(typed + ", more")
+	one.never(0, "lost", "denied")
+
+	// Another tab saves meanwhile, and lets go.
+	one.keys(", kept")
+	before = one.until("what is typed", holding(typed+", more, kept"))
+	leave()
+	other := one.user.edit("a")
+	other.until("the lock to be free", is("free"))
+	other.click("edit")
+	other.keys(", changed")
+	other.save(typed + ", more, kept, changed")
+	other.click("release")
+	other.until("to be free", is("free"))
+	one.back()
+	one.yields(typed+", more, kept, changed", typed+", more, kept", savedByTab)
+	one.cached(before, one.until("the page", typable))
 }
 
 // agent is a program that works for a user, past the browser.

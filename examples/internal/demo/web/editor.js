@@ -11,7 +11,7 @@ import { $, beforeUserChanges, pause, send, user } from './page.js';
 import { Tabs } from './tabs.js';
 import { Unsaved, newID, parse } from './unsaved.js';
 import { note, show } from './view.js';
-import { newerVersion, refusal } from './words.js';
+import { isElsewhere, newerVersion, refusal } from './words.js';
 
 const IDLE_MINUTES = 30;
 
@@ -29,7 +29,8 @@ let id = newID(); // of the entry that this page's editor writes to
 let base = baseOf({ text: '' }); // the draft as the server has it
 let sent = []; // the texts of saves whose outcome is not known
 let ready = false; // the editor has the text that this hold goes on from
-let resuming = false; // the page was reloaded while it was edited, and asks for its lock
+let resuming = false; // the page was left while it was edited, is back, and asks for its lock
+let cached = false; // it is back from the back-forward cache, and has not heard of its lock yet
 let loaded = false; // base is what the server has said
 let started = false; // the lock has answered, or failed to
 let idled = false; // the hold was given back for idleness
@@ -102,7 +103,7 @@ function setAside() {
 function keptEntry() {
   for (const entry of unsaved.list()) {
     if (loaded && entry.text === base.text) unsaved.remove(entry.id); // a save whose answer was lost
-    else if (entry.id !== id && (unsaved.isOwn(entry.id) || !lock.sessions)) return entry;
+    else if (entry.id !== id && (unsaved.isOwn(entry.id) || !isElsewhere(lock, user) && !lock.sessions)) return entry;
   }
   return null;
 }
@@ -131,7 +132,7 @@ function goOnFrom(draft) {
 // tab has a fence of its own, the tab has left word.
 async function tellOfNewer({ kept }) {
   const by = await tabs.saver(base), own = by !== null || base.fence === lock.fence;
-  if (lock.state === 'held') note(newerVersion({ own, opened: by, kept }));
+  if (lock.state === 'held' || resuming) note(newerVersion({ own, opened: by, kept }));
 }
 
 function moveIntoEditor(entry) {
@@ -177,6 +178,11 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       load().then(asked ? begin : null);
       break;
     case 'lost':
+      if (cached && reason === 'moved') { // where each page has a fence of its own, that need not be a loss
+        resuming = true;
+        lock.acquire();
+        break;
+      }
       stale = false;
       note('');
       setAside();
@@ -233,6 +239,8 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       if (lock.state !== 'idle') note(problem); // else the banner says it
       break;
   }
+  if (type === 'online') told = true;
+  if (type !== 'offline') cached = false;
   asked = lock.asking;
   if (lock.state !== 'held') {
     idling = false;
@@ -469,7 +477,10 @@ addEventListener('pagehide', () => {
 addEventListener('pageshow', ({ persisted }) => {
   if (!persisted) return;
   tab?.removeItem(RESUME);
-  if (writable()) load(); // another tab may have saved
+  cached = writable();
+  asked = lock.asking; // it has ended when the page was left
+  if (cached) load(); // another tab may have saved
+  render();
 });
 
 // resume takes up the editing that a reload has interrupted: the text is there, and may be typed into,

@@ -70,12 +70,13 @@ export const alsoOpen = (opened, now = new Date()) =>
   'What one of them has saved, the other does not overwrite.';
 
 /**
- * The banner's state. resuming: the page was reloaded and asks for its lock; idled: it was given back
+ * The banner's state. resuming: the page is back, after a reload say, and asks for its lock; idled: it was given back
  * for idleness; started: an answer was there.
  */
 export function stateOf({ user, lock, resuming, idled, started }) {
   if (!user) return 'nobody';
-  if (lock.state === 'idle') return resuming || !started ? 'loading' : idled ? 'released-idle' : 'idle';
+  if (resuming) return 'loading';
+  if (lock.state === 'idle') return !started ? 'loading' : idled ? 'released-idle' : 'idle';
   if (lock.state === 'denied' && isElsewhere(lock, user)) return 'elsewhere';
   if (lock.state !== 'free') return lock.state;
   return idled ? 'released-idle' : lock.holder ? 'elsewhere' : 'free';
