@@ -144,6 +144,32 @@ func TestHandOverWithoutASave(t *testing.T) {
 	ann.until("who has it now", func(v view) bool { return v.Sentence == "Ben has it now." && !v.Kept && v.Text == typed })
 }
 
+// Without an answer the page stays the holder's, and says what is not known.
+func TestHandOverOffline(t *testing.T) {
+	t.Parallel()
+	s := start(t, "nethttp", 3*time.Second)
+	ann, ben := s.user("Ann").begin("a"), s.user("Ben").edit("a")
+	ann.save(typed)
+	ben.asks("Ann")
+	ann.asked("Ben")
+	ann.offline(false) // so that the request is one that can be cut off
+	handover := s.stop(of("Ann", "POST", "/handover/"))
+	ann.click("hand-over")
+	handover.await(t)
+	ann.offline(true)
+	ann.until("what is not known", func(v view) bool {
+		return typable(v) && strings.HasPrefix(v.Request, "Ben asks to edit. The server has not answered")
+	})
+	ann.keys(", more")
+	ann.until("what is typed", holding(typed+", more"))
+	handover.open()
+	ben.until("the saved text", holding(typed))
+	ann.offline(false)
+	ann.until("who has it now, and the text", func(v view) bool {
+		return v.Sentence == "Ben has it now." && v.KeptText == typed+", more" && v.Text == typed
+	})
+}
+
 // forget ends the ask of the draft, as 30 seconds would.
 func (s *server) forget(uid string) {
 	s.t.Helper()

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alsoSent, baseOf, goesOnFrom, ifMatch, isSavedSince, refused, stillUnknown } from './web/base.js';
 import { compare } from './web/diff.js';
+import { Request } from './web/request.js';
 import { Tabs } from './web/tabs.js';
 import { Unsaved, newID, parse } from './web/unsaved.js';
 import {
@@ -330,6 +331,24 @@ test('another page of one\'s own, or an agent, is told as such, from the refusal
   assert.equal(isElsewhere(locked('lost', { ...ann, reason: 'moved' }), 'Ann'), false, 'in scope user');
 });
 
+test('an ask is shown until it ends, and after "Not now" only when it is another one', () => {
+  const request = new Request(), carl = { id: 'Carl', name: null };
+  const shown = (who) => {
+    request.hear(who);
+    return request.shown;
+  };
+  assert.equal(request.shown, null);
+  assert.deepEqual([shown(bob), shown({ ...bob }), shown(null)], [bob, bob, null]);
+  for (const [what, next] of [['somebody else asks', [carl]], ['asked again after the end', [null, bob]]]) {
+    shown(bob);
+    request.failed = 'Not saved.';
+    request.decline();
+    assert.deepEqual([shown({ ...bob }), request.failed], [null, 'Not saved.'], 'the ask is repeated');
+    for (const who of next) assert.equal(shown(who), who, what);
+    assert.equal(request.failed, '', what);
+  }
+});
+
 test('who asks is told how the ask stands, and who has handed over is told who has it', () => {
   const advice = (more, lock) => sentences('denied', page({ lock: locked('denied', lock), ...more })).join(' ');
   const asks = { asking: true, online: true };
@@ -339,7 +358,7 @@ test('who asks is told how the ask stands, and who has handed over is told who h
     [{ told: true }, asks, 'Bob is editing. Somebody else asked first. You are asking, too, and wait for your turn.'],
     [{ told: true }, { ...asks, online: false }, 'Bob is editing. You are asking to edit.'],
     [{ kept: true }, asks, 'Bob is editing. You are asking to edit. Your unsaved text is kept below.'],
-    [{ handed: true }, {}, 'Bob has it now. You have handed over. You can read on, and edit when it is free.'],
+    [{ handed: true }, {}, 'Bob has it now. You have handed over. You can edit again when it is free.'],
   ]) assert.equal(advice(more, lock), want.replaceAll('Bob', bob.name));
   assert.deepEqual([askWords(bob), askWords({ id: 7, name: null }), askWords({ id: null, name: null })],
     ['Ask Bob to hand over', 'Ask User 7 to hand over', 'Ask to hand over']);

@@ -8,10 +8,11 @@ import { alsoSent, baseOf, goesOnFrom, ifMatch, isSavedSince, refused, stillUnkn
 import { follow } from './follow.js';
 import { copyKept } from './kept.js';
 import { $, beforeUserChanges, pause, send, user } from './page.js';
+import { Request } from './request.js';
 import { Tabs } from './tabs.js';
 import { Unsaved, newID, parse } from './unsaved.js';
 import { note, show } from './view.js';
-import { isElsewhere, newerVersion, refusal } from './words.js';
+import { NOT_SAVED, askEnded, isElsewhere, newerVersion, notHandedOver, refusal } from './words.js';
 
 const IDLE_MINUTES = 30;
 
@@ -37,23 +38,19 @@ let idled = false; // the hold was given back for idleness
 let waited = false; // another user had the lock
 let stale = false; // it was a save that told of the loss
 let problem = ''; // why the server answers nothing else
-let told = false; // the answer to this page's ask was there
 let asked = false; // this page has asked, and waits
-let asker = null; // who asks this user to hand the lock over
-let declined = null; // the asker who was told "Not now"
-let handing = false; // it is being handed over
-let failed = ''; // why that did not come about
-let handed = false; // this page has handed the lock over
+let told = false; // the answer to that was there
+const request = new Request(); // what the others ask
+let handing = false; // the lock is being handed over
+let handed = false; // this page has handed it over
 let idling = false; // the lock is soon released for idleness
 let stopFollowing = null;
 
 const render = () => show({
   user, lock, opened, saved: base.text, resuming, started, idled, waited, stale, problem, idleMinutes: IDLE_MINUTES,
-  told, handing, failed, handed, idling, asker: asker && isSame(asker, declined) ? null : asker,
+  told, handing, handed, idling, request,
   entry: keptEntry(), writable: writable(), dirty: dirty(),
 });
-
-const isSame = (one, other) => one?.id === other?.id && one?.name === other?.name;
 
 // What is no uid is for the server to refuse.
 function decode(text) {
@@ -214,8 +211,8 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       break;
     case 'asked':
     case 'updated':
-      if (lock.state === 'held') hearOf(lock.askedBy);
-      else if (asked && !lock.asking) note(`You ask no longer: you have not done anything for ${IDLE_MINUTES} minutes.`);
+      if (lock.state === 'held') request.hear(lock.askedBy);
+      else if (asked && !lock.asking) note(askEnded(IDLE_MINUTES));
       break;
     case 'idling':
       idling = true;
@@ -224,6 +221,7 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       idling = false;
       break;
     case 'online':
+      request.failed = '';
       if (lock.state === 'held') note(dirty() ? 'Connected again. Your text is not saved yet.' : 'Connected again.');
       break;
     case 'expired':
@@ -244,19 +242,11 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
   asked = lock.asking;
   if (lock.state !== 'held') {
     idling = false;
-    hearOf(null);
+    request.hear(null);
   }
   followTheHold();
   render();
 });
-
-// hearOf notes who asks, or that nobody does any longer.
-function hearOf(who) {
-  if (isSame(asker, who)) return;
-  asker = who;
-  declined = null;
-  failed = '';
-}
 
 // begin lets who has asked type at once, unless they are busy with another field.
 function begin() {
@@ -275,7 +265,7 @@ function followTheHold() {
     stopFollowing ??= follow(lockURL, ({ mine, fence, asked_by: by }) => {
       if (lock.state !== 'held') return;
       if (!mine || fence !== lock.fence) return void lock.acquire();
-      hearOf(by && { id: by.user_id, name: by.user_name });
+      request.hear(by && { id: by.user_id, name: by.user_name });
       render();
     });
   }
@@ -369,14 +359,14 @@ async function stop() {
 async function handOver() {
   note('');
   handing = true;
-  failed = '';
+  request.failed = '';
   render();
   await last;
-  if (dirty() && (!await save() || dirty())) failed = 'Not handed over: your text is not saved. You are still editing.';
-  else {
-    const answer = await lock.handOver();
-    if (answer === 'held' && asker) failed = 'Not handed over: the server did not do it. Try again.';
-    else if (answer === 'held') note('Nobody asks any longer. You are still editing.');
+  if (dirty() && (!await save() || dirty())) {
+    request.failed = NOT_SAVED;
+  } else if (await lock.handOver() === 'held') {
+    if (request.who) request.failed = notHandedOver(lock.online);
+    else note('Nobody asks any longer. You are still editing.');
   }
   handing = false;
   render();
@@ -413,7 +403,7 @@ press('stop-asking', () => {
 });
 press('hand-over', handOver);
 press('not-now', () => {
-  declined = asker;
+  request.decline();
   render();
 });
 press('keep-editing', () => lock.touch());

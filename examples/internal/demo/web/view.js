@@ -53,12 +53,12 @@ setInterval(tick, 1000);
 
 /**
  * view is what stateOf and sentences want, and: entry, the text that is kept aside; saved, the text as the
- * server has it; opened, when this tab was; writable, dirty; asker, who asks for the lock and is to be seen, or null;
- * handing, failed, as requestWords wants them; idling, whether the lock is soon released for idleness.
+ * server has it; opened, when this tab was; writable, dirty; request, what others ask; handing, whether the lock
+ * is being handed over; idling, whether the lock is soon released for idleness.
  */
 export function show(view) {
   shown = view;
-  const { lock, entry, saved, opened, stale, resuming, writable, dirty, asker, handing, idling, idleMinutes } = view;
+  const { lock, entry, saved, opened, stale, resuming, writable, dirty, request, handing, idling, idleMinutes } = view;
   const state = stateOf(view), held = state === 'held';
   const others = !held && isOthers(lock, user), elsewhere = !held && isElsewhere(lock, user);
   const focused = document.activeElement;
@@ -88,9 +88,10 @@ export function show(view) {
   if (others) write($('ask'), askWords(lock.holder));
   $('stop-asking').hidden = held || !lock.asking;
   $('save').hidden = $('publish').hidden = $('release').hidden = !held || handing;
-  const request = held && asker ? requestWords(asker, view) : '';
-  if (request && request !== $('request-words').textContent) announce('request', request);
-  strip('request', request);
+  const asker = held ? request.shown : null;
+  const asks = asker ? requestWords(asker, { handing, failed: request.failed }) : '';
+  if (asks && asks !== $('request-words').textContent) announce('request', asks);
+  strip('request', asks);
   $('hand-over').hidden = $('not-now').hidden = handing;
   const warning = held && idling ? idleWarning(lock.idleFor, idleMinutes * 60000) : '';
   if (warning && $('idling').hidden) announce('idling', warning);

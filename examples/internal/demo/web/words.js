@@ -47,6 +47,17 @@ export function requestWords(asker, { handing, failed }) {
   return handing ? `Handing over to ${name}.` : `${name} asks to edit.${failed ? ` ${failed}` : ''}`;
 }
 
+/** Why this page asks no longer. */
+export const askEnded = (idleMinutes) => `You ask no longer: you have not done anything for ${idleMinutes} minutes.`;
+
+/** Why the lock was not handed over: the save before it failed. */
+export const NOT_SAVED = 'Not handed over: your text is not saved. You are still editing.';
+
+/** Why it was not, or perhaps was: without an answer that is known only later. */
+export const notHandedOver = (answered) => (answered
+  ? 'Not handed over: the server refused. You are still editing.'
+  : 'The server has not answered: it is not known yet whether the lock was handed over.');
+
 /** What the button says that asks the holder. */
 export const askWords = ({ id, name }) =>
   (name === null && id === null ? 'Ask to hand over' : `Ask ${holderName(id, name)} to hand over`);
@@ -116,7 +127,7 @@ export function sentences(state, view) {
     case 'free': return [waited ? 'Free now.' : 'Nobody is editing.', keptBelow || 'You can edit.'];
     case 'denied':
       if (lock.asking) return [`${name} is editing.`, [asking(lock, name, told), keptBelow].join(' ').trim()];
-      if (handed) return [`${name} has it now.`, keptBelow || 'You have handed over. You can read on, and edit when it is free.'];
+      if (handed) return [`${name} has it now.`, keptBelow || 'You have handed over. You can edit again when it is free.'];
       return [`${name} is editing.`, keptBelow || 'You can read now, and edit when it is free.'];
     case 'elsewhere':
       if (isElsewhere(lock, user) && (lock.sessions || !lock.elsewhere)) {
