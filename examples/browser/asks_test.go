@@ -133,15 +133,20 @@ func TestHandOverWithoutASave(t *testing.T) {
 		}
 	}
 	answer()
+	ann.save(typed)
+	ann.until("the request alone", func(v view) bool { return v.Request == "Ben asks to edit." })
 
 	// Of keys that are pressed after the click nothing is taken.
+	ann.keys(", more")
 	save := s.stop(of("Ann", "PUT", "/api/drafts/a"))
 	ann.click("hand-over")
 	save.await(t)
 	ann.press("too late")
 	save.open()
-	ben.until("the text", holding(typed))
-	ann.until("who has it now", func(v view) bool { return v.Sentence == "Ben has it now." && !v.Kept && v.Text == typed })
+	ben.until("the text", holding(typed+", more"))
+	ann.until("who has it now", func(v view) bool {
+		return v.Sentence == "Ben has it now." && !v.Kept && v.Text == typed+", more"
+	})
 }
 
 // Without an answer the page stays the holder's, and says what is not known.

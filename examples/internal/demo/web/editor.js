@@ -295,6 +295,7 @@ async function put(place, again) {
   const answer = await send('PUT', draftURL, { headers: { ...lock.saveHeaders(), ...ifMatch(from) }, body: { text } });
   if (answer.status === 200) {
     tabs.tell(answer.data);
+    request.failed = '';
     if (base === from && lock.fence === hold && ready) {
       base = baseOf({ ...answer.data, text });
       sent = [];

@@ -24,6 +24,18 @@ function notice(name, text) {
   write($(name), text);
 }
 
+function showRequest(asker, how) {
+  const words = asker ? requestWords(asker, how) : '';
+  if (words && words !== $('request-words').textContent) announce('request', words);
+  strip('request', words);
+  $('hand-over').hidden = $('not-now').hidden = how.handing;
+}
+
+function showWarning(words) {
+  if (words && $('idling').hidden) announce('idling', words); // once, not with each second
+  strip('idling', words);
+}
+
 let shown = null;
 
 // tick counts on what time changes; nobody wants to hear that read out.
@@ -88,14 +100,8 @@ export function show(view) {
   if (others) write($('ask'), askWords(lock.holder));
   $('stop-asking').hidden = held || !lock.asking;
   $('save').hidden = $('publish').hidden = $('release').hidden = !held || handing;
-  const asker = held ? request.shown : null;
-  const asks = asker ? requestWords(asker, { handing, failed: request.failed }) : '';
-  if (asks && asks !== $('request-words').textContent) announce('request', asks);
-  strip('request', asks);
-  $('hand-over').hidden = $('not-now').hidden = handing;
-  const warning = held && idling ? idleWarning(lock.idleFor, idleMinutes * 60000) : '';
-  if (warning && $('idling').hidden) announce('idling', warning);
-  strip('idling', warning);
+  showRequest(held ? request.shown : null, { handing, failed: request.failed });
+  showWarning(held && idling ? idleWarning(lock.idleFor, idleMinutes * 60000) : '');
   $('to-kept').hidden = !entry;
   showKept(entry, saved, held && writable);
 
