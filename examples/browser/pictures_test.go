@@ -3,6 +3,7 @@ package browser
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -15,14 +16,14 @@ import (
 func (p *tab) picture(name string) {
 	p.t.Helper()
 	dir := os.Getenv("EDITLOCK_PICTURES")
-	if dir == "" || !strings.Contains(p.t.Name(), "nethttp") {
+	if dir == "" || !isPictured(p.t.Name()) {
 		return
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
 	for _, scheme := range []string{"light", "dark"} {
-		for width, label := range map[int64]string{1100: "wide", 390: "narrow"} {
+		for width, label := range map[int64]string{1100: "wide", 360: "narrow"} {
 			call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 				Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
 			})
@@ -38,4 +39,10 @@ func (p *tab) picture(name string) {
 	}
 	call(p, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{})
 	call(p, emulation.ClearDeviceMetricsOverride, cdp.Empty{})
+}
+
+// isPictured chooses the scenarios on the first framework, and those that run on one only.
+func isPictured(scenario string) bool {
+	is := func(name string) bool { return strings.Contains(scenario, name) }
+	return is(frameworks[0]) || !slices.ContainsFunc(frameworks, is)
 }

@@ -11,7 +11,7 @@ import (
 const (
 	byOther     = "typed in the other tab"
 	savedByTab  = `^Your tab opened at .*\d:\d\d\b.* saved this draft since\. Your text is kept below\.$`
-	savedBySome = `^Another tab or device of yours saved this draft since\. Your text is kept below\.$`
+	savedBySome = `^Another tab, device or agent of yours saved this draft since\. Your text is kept below\.$`
 )
 
 // together opens the draft in two tabs of the user and types into both.
@@ -105,7 +105,7 @@ func TestSavedOnAnotherDevice(t *testing.T) {
 	elsewhere("still newer")
 	one.click("save")
 	one.until("the newer text, and why", func(v view) bool {
-		return nothingTyped("still newer")(v) && v.Note == "Another tab or device of yours saved this draft since."
+		return nothingTyped("still newer")(v) && v.Note == "Another tab, device or agent of yours saved this draft since."
 	})
 
 	// The text under what is typed was saved anew: that is no other version.

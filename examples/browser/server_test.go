@@ -26,17 +26,25 @@ type server struct {
 
 var firstLine = regexp.MustCompile(`^listening on (http://127\.0\.0\.1:\d+) \(redis: redis://`)
 
-// start starts the example of the framework; what it started ends with the test.
-func start(t *testing.T, name string, ttl time.Duration) *server {
+// apart is the environment in which each tab has a hold of its own.
+const apart = "LOCK_SCOPE=session"
+
+// start starts the example of the framework on a Redis of its own; what it started ends with the test.
+func start(t *testing.T, name string, ttl time.Duration, env ...string) *server {
 	t.Helper()
-	redis := redistest.Start(t)
+	return startOn(t, redistest.Start(t), name, ttl, env...)
+}
+
+func startOn(t *testing.T, redis *redistest.Server, name string, ttl time.Duration, env ...string) *server {
+	t.Helper()
 	cmd := exec.Command(filepath.Join(suite.binaries, name))
 	for _, pair := range os.Environ() {
-		if !strings.HasPrefix(pair, "REDIS_") && !strings.HasPrefix(pair, "GIN_MODE=") {
+		if !strings.HasPrefix(pair, "REDIS_") && !strings.HasPrefix(pair, "LOCK_") && !strings.HasPrefix(pair, "GIN_MODE=") {
 			cmd.Env = append(cmd.Env, pair)
 		}
 	}
 	cmd.Env = append(cmd.Env, "ADDR=127.0.0.1:0", "LOCK_TTL="+ttl.String(), "REDIS_URL="+redis.URL(0))
+	cmd.Env = append(cmd.Env, env...)
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -67,14 +75,22 @@ func start(t *testing.T, name string, ttl time.Duration) *server {
 // send sends a request to the server as the user, past the browser.
 func (s *server) send(user, method, path string, header http.Header) *http.Response {
 	s.t.Helper()
+	return s.sendBody(user, method, path, header, "")
+}
+
+func (s *server) sendBody(user, method, path string, header http.Header, body string) *http.Response {
+	s.t.Helper()
 	ctx, cancel := context.WithTimeout(s.t.Context(), patience)
 	s.t.Cleanup(cancel)
-	request, err := http.NewRequestWithContext(ctx, method, s.url+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, s.url+path, strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	for name, values := range header {
 		request.Header[name] = values
+	}
+	if body != "" {
+		request.Header.Set("Content-Type", "application/json")
 	}
 	request.AddCookie(&http.Cookie{Name: "user_id", Value: user})
 	response, err := http.DefaultClient.Do(request)

@@ -199,6 +199,6 @@ func TestListPage(t *testing.T) {
 
 		own := list.user.edit("agenda")
 		own.click("edit")
-		list.until("one's own", shows("held", ""))
+		list.until("one's own", shows("held", "You are editing in another tab"))
 	})
 }

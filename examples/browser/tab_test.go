@@ -40,7 +40,12 @@ type view struct {
 	Online   string  `json:"online"`
 	Sentence string  `json:"sentence"`
 	Since    string  `json:"since"`
+	Advice   string  `json:"advice"`
 	OtherTab string  `json:"otherTab"`
+
+	LastTyped string `json:"lastTyped"`
+	Request   string `json:"request"`
+	Warning   string `json:"warning"`
 
 	Text      string `json:"text"`
 	ReadOnly  bool   `json:"readOnly"`

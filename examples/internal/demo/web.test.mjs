@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alsoSent, baseOf, goesOnFrom, ifMatch, isSavedSince, refused, stillUnknown } from './web/base.js';
 import { compare } from './web/diff.js';
+import { Request } from './web/request.js';
 import { Tabs } from './web/tabs.js';
 import { Unsaved, newID, parse } from './web/unsaved.js';
 import {
-  alsoOpen, clock, holderName, isOthers, newerVersion, refusal, sentences, since, span, stateOf,
+  alsoOpen, askWords, clock, editedBy, holderName, idleWarning, isElsewhere, isOthers, lastTyped, newerVersion, refusal,
+  requestWords, sentences, since, span, stateOf,
 } from './web/words.js';
 
 // What differs, as "-" before a line of ours and "+" before one of theirs.
@@ -295,9 +297,9 @@ test('each state of the lock and the page has its name and its words', () => {
       'You have lost the lock: Bob is editing now. Your unsaved text is kept below.'],
     [page({ lock: locked('lost', { reason: 'taken' }), stale: true }), 'lost', 'Your save was refused: Bob is editing now.'],
     [page({ lock: locked('lost', { reason: 'moved', holder: null }) }), 'lost',
-      'You have lost the lock: somebody else has edited since.'],
+      'You have lost the lock: somebody has edited elsewhere since.'],
     [page({ lock: locked('lost', { reason: 'moved', ...ann }) }), 'lost',
-      'You have lost the lock: somebody else has edited since.'],
+      'You have lost the lock: somebody has edited elsewhere since.'],
     [page({ lock: locked('lost', { reason: 'broken', brokenBy: { id: 9, name: 'Root' }, holder: null }), kept: true }), 'lost',
       'You have lost the lock: Root has ended your edit. Your unsaved text is kept below.'],
     [page({ lock: locked('lost', { reason: 'broken', brokenBy: { id: null, name: null } }), stale: true }), 'lost',
@@ -305,6 +307,100 @@ test('each state of the lock and the page has its name and its words', () => {
     [page({ lock: locked('lost', { reason: 'forgotten', holder: null }) }), 'lost',
       'You have lost the lock: the server does not know who has edited since.'],
   ]) assert.deepEqual([stateOf(view), words(view)], [state, want]);
+});
+
+test('another page of one\'s own, or an agent, is told as such, from the refusal on', () => {
+  const words = (view) => sentences(stateOf(view), { idleMinutes: 30, ...view }).join(' ').trim();
+  const ann = { holder: { id: 'Ann', name: null } }, seen = { elsewhere: true, sessions: 1 };
+  for (const [lock, state, want] of [
+    [locked('denied', ann), 'elsewhere', 'You are editing in another tab, or an agent of yours is. You can edit here instead.'],
+    [locked('denied', { ...ann, ...seen }), 'elsewhere',
+      'You are editing in another tab, or an agent of yours is. You can edit here instead.'],
+    [locked('denied', { ...ann, ...seen, sessions: 0 }), 'elsewhere', 'You were editing this a moment ago. You can go on.'],
+    [locked('lost', { ...ann, reason: 'taken' }), 'lost',
+      'You have lost the lock: you are editing in another tab, or an agent of yours is.'],
+    [locked('lost', { ...ann, ...seen, reason: 'moved' }), 'lost',
+      'You have lost the lock: you are editing in another tab, or an agent of yours is.'],
+  ]) {
+    assert.deepEqual([stateOf(page({ lock })), words(page({ lock }))], [state, want]);
+    assert.deepEqual([isOthers(lock, 'Ann'), isElsewhere(lock, 'Ann')], [false, true], want);
+  }
+  assert.equal(isElsewhere(locked('denied'), 'Ann'), false);
+  assert.equal(isElsewhere(locked('held', ann), 'Ann'), false);
+  assert.equal(isElsewhere(locked('free', { ...ann, sessions: 1 }), 'Ann'), false, 'in scope user it is no obstacle');
+  assert.equal(isElsewhere(locked('lost', { ...ann, reason: 'moved' }), 'Ann'), false, 'in scope user');
+});
+
+test('an ask is shown until it ends, and after "Not now" only when it is another one', () => {
+  const request = new Request(), carl = { id: 'Carl', name: null };
+  const shown = (who) => {
+    request.hear(who);
+    return request.shown;
+  };
+  assert.equal(request.shown, null);
+  assert.deepEqual([shown(bob), shown({ ...bob }), shown(null)], [bob, bob, null]);
+  for (const [what, next] of [['somebody else asks', [carl]], ['asked again after the end', [null, bob]]]) {
+    shown(bob);
+    request.failed = 'Not saved.';
+    request.decline();
+    assert.deepEqual([shown({ ...bob }), request.failed], [null, 'Not saved.'], 'the ask is repeated');
+    for (const who of next) assert.equal(shown(who), who, what);
+    assert.equal(request.failed, '', what);
+  }
+});
+
+test('who asks is told how the ask stands, and who has handed over is told who has it', () => {
+  const advice = (more, lock) => sentences('denied', page({ lock: locked('denied', lock), ...more })).join(' ');
+  const asks = { asking: true, online: true };
+  for (const [more, lock, want] of [
+    [{}, { ...asks, holderTold: true }, 'Bob is editing. Bob is told that you ask. You can type here as soon as it is your turn.'],
+    [{}, asks, 'Bob is editing. You are asking to edit.'],
+    [{ told: true }, asks, 'Bob is editing. Somebody else asked first. You are asking, too, and wait for your turn.'],
+    [{ told: true }, { ...asks, online: false }, 'Bob is editing. You are asking to edit.'],
+    [{ kept: true }, asks, 'Bob is editing. You are asking to edit. Your unsaved text is kept below.'],
+    [{ handed: true }, {}, 'Bob has it now. You have handed over. You can edit again when it is free.'],
+  ]) assert.equal(advice(more, lock), want.replaceAll('Bob', bob.name));
+  assert.deepEqual([askWords(bob), askWords({ id: 7, name: null }), askWords({ id: null, name: null })],
+    ['Ask Bob to hand over', 'Ask User 7 to hand over', 'Ask to hand over']);
+});
+
+test('the holder is told who asks, and why it was not handed over', () => {
+  assert.equal(requestWords(bob, { handing: false, failed: '' }), 'Bob asks to edit.');
+  assert.equal(requestWords({ id: null, name: null }, { handing: false, failed: '' }), 'Another user asks to edit.');
+  assert.equal(requestWords(bob, { handing: true, failed: '' }), 'Handing over to Bob.');
+  assert.equal(requestWords(bob, { handing: false, failed: 'Not saved.' }), 'Bob asks to edit. Not saved.');
+});
+
+test('when the holder last typed, where their page says so', () => {
+  for (const [ms, name, want] of [
+    [null, 'Bob', ''],
+    [0, 'Bob', 'Bob last typed just now.'],
+    [59_999, 'Bob', 'Bob last typed just now.'],
+    [60_000, 'Bob', 'Bob last typed one minute ago.'],
+    [299_000, 'Bob', 'Bob last typed 4 minutes ago.'],
+    [3_600_000, 'Bob', 'Bob last typed one hour ago.'],
+    [7_300_000, 'Bob', 'Bob last typed 2 hours ago.'],
+    [240_000, null, 'Last typed there 4 minutes ago.'],
+  ]) assert.equal(lastTyped(ms, name), want);
+});
+
+test('before a release for idleness, the time that is left is counted', () => {
+  const min = 60_000, warning = (left) => idleWarning(30 * min - left, 30 * min);
+  for (const [left, want] of [
+    [min, 'You have not typed for 29 minutes. Your lock is released in one minute.'],
+    [59_990, 'You have not typed for 29 minutes. Your lock is released in one minute.'],
+    [45_000, 'You have not typed for 29 minutes. Your lock is released in 45 seconds.'],
+    [900, 'You have not typed for 29 minutes. Your lock is released in one second.'],
+    [-100, 'You have not typed for 30 minutes. Your lock is released in 0 seconds.'],
+  ]) assert.equal(warning(left), want);
+});
+
+test('the list says what is one\'s own', () => {
+  for (const [lock, want] of [
+    [{ mine: true, sessions: 2, user_id: 7 }, 'You are editing in another tab'],
+    [{ mine: true, sessions: 0, user_id: 7 }, 'You are editing'],
+    [{ mine: false, sessions: 1, user_id: 8, user_name: null }, 'User 8 is editing'],
+  ]) assert.equal(editedBy(lock), want);
 });
 
 test('a holder without a name is called as the server would call it', () => {
@@ -333,7 +429,7 @@ test('what came first is told with the tab that has saved it', () => {
   for (const [what, want] of [
     [{ own: true, opened, kept: true }, `Your tab opened at ${at} saved this draft since. Your text is kept below.`],
     [{ own: true, opened: null, kept: true },
-      'Another tab or device of yours saved this draft since. Your text is kept below.'],
+      'Another tab, device or agent of yours saved this draft since. Your text is kept below.'],
     [{ own: true, opened, kept: false }, `Your tab opened at ${at} saved this draft since.`],
     [{ own: false, opened: null, kept: true }, 'There is a newer version. Your text is kept below.'],
   ]) assert.equal(newerVersion(what, now), want);

@@ -8,10 +8,11 @@ import { alsoSent, baseOf, goesOnFrom, ifMatch, isSavedSince, refused, stillUnkn
 import { follow } from './follow.js';
 import { copyKept } from './kept.js';
 import { $, beforeUserChanges, pause, send, user } from './page.js';
+import { Request } from './request.js';
 import { Tabs } from './tabs.js';
 import { Unsaved, newID, parse } from './unsaved.js';
 import { note, show } from './view.js';
-import { newerVersion, refusal } from './words.js';
+import { NOT_SAVED, askEnded, isElsewhere, newerVersion, notHandedOver, refusal } from './words.js';
 
 const IDLE_MINUTES = 30;
 
@@ -20,7 +21,7 @@ const lockURL = `/api/lock/${encodeURIComponent(uid)}/`;
 const draftURL = `/api/drafts/${encodeURIComponent(uid)}`;
 const editor = $('text');
 
-const lock = new EditLock(lockURL, { idleAfter: IDLE_MINUTES * 60 * 1000 });
+const lock = new EditLock(lockURL, { scope: 'session', idleAfter: IDLE_MINUTES * 60 * 1000 });
 const unsaved = new Unsaved(storage('localStorage'), user, uid);
 const opened = performance.timeOrigin;
 const tabs = new Tabs(storage('localStorage'), window, user, uid, opened);
@@ -29,17 +30,25 @@ let id = newID(); // of the entry that this page's editor writes to
 let base = baseOf({ text: '' }); // the draft as the server has it
 let sent = []; // the texts of saves whose outcome is not known
 let ready = false; // the editor has the text that this hold goes on from
-let resuming = false; // the page was reloaded while it was edited, and asks for its lock
+let resuming = false; // the page was left while it was edited, is back, and asks for its lock
+let cached = false; // it is back from the back-forward cache, and has not heard of its lock yet
 let loaded = false; // base is what the server has said
 let started = false; // the lock has answered, or failed to
 let idled = false; // the hold was given back for idleness
 let waited = false; // another user had the lock
 let stale = false; // it was a save that told of the loss
 let problem = ''; // why the server answers nothing else
+let asked = false; // this page has asked, and waits
+let told = false; // the answer to that was there
+const request = new Request(); // what the others ask
+let handing = false; // the lock is being handed over
+let handed = false; // this page has handed it over
+let idling = false; // the lock is soon released for idleness
 let stopFollowing = null;
 
 const render = () => show({
   user, lock, opened, saved: base.text, resuming, started, idled, waited, stale, problem, idleMinutes: IDLE_MINUTES,
+  told, handing, handed, idling, request,
   entry: keptEntry(), writable: writable(), dirty: dirty(),
 });
 
@@ -62,7 +71,7 @@ function storage(name) {
 
 // --- the text ---
 
-const writable = () => ready && (lock.state === 'held' || resuming);
+const writable = () => ready && !handing && (lock.state === 'held' || resuming);
 const dirty = () => ready && editor.value !== base.text;
 
 function setText(text) {
@@ -91,7 +100,7 @@ function setAside() {
 function keptEntry() {
   for (const entry of unsaved.list()) {
     if (loaded && entry.text === base.text) unsaved.remove(entry.id); // a save whose answer was lost
-    else if (entry.id !== id && (unsaved.isOwn(entry.id) || !lock.sessions)) return entry;
+    else if (entry.id !== id && (unsaved.isOwn(entry.id) || !isElsewhere(lock, user) && !lock.sessions)) return entry;
   }
   return null;
 }
@@ -116,10 +125,11 @@ function goOnFrom(draft) {
   return aside;
 }
 
-// tellOfNewer says whose the draft is that was loaded. Under this page's fence nobody else can have saved.
+// tellOfNewer says whose the draft is that was loaded. Under this page's fence nobody else can have saved; where each
+// tab has a fence of its own, the tab has left word.
 async function tellOfNewer({ kept }) {
-  const own = base.fence === lock.fence, by = own ? await tabs.saver(base) : null;
-  if (lock.state === 'held') note(newerVersion({ own, opened: by, kept }));
+  const by = await tabs.saver(base), own = by !== null || base.fence === lock.fence;
+  if (lock.state === 'held' || resuming) note(newerVersion({ own, opened: by, kept }));
 }
 
 function moveIntoEditor(entry) {
@@ -161,10 +171,15 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
   if (type !== 'offline') problem = '';
   switch (type) {
     case 'acquired':
-      resuming = idled = waited = stale = false;
-      load();
+      resuming = idled = waited = stale = handed = false;
+      load().then(asked ? begin : null);
       break;
     case 'lost':
+      if (cached && reason === 'moved') { // where each page has a fence of its own, that need not be a loss
+        resuming = true;
+        lock.acquire();
+        break;
+      }
       stale = false;
       note('');
       setAside();
@@ -182,12 +197,31 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       if (resuming) setAside();
       resuming = idled = false;
       waited = true;
+      handed = false;
+      load();
+      break;
+    case 'handed':
+      setAside();
+      waited = handed = true;
       load();
       break;
     case 'freed':
+      handed = false;
       load();
       break;
+    case 'asked':
+    case 'updated':
+      if (lock.state === 'held') request.hear(lock.askedBy);
+      else if (asked && !lock.asking) note(askEnded(IDLE_MINUTES));
+      break;
+    case 'idling':
+      idling = true;
+      break;
+    case 'active':
+      idling = false;
+      break;
     case 'online':
+      request.failed = '';
       if (lock.state === 'held') note(dirty() ? 'Connected again. Your text is not saved yet.' : 'Connected again.');
       break;
     case 'expired':
@@ -203,18 +237,36 @@ lock.addEventListener('change', ({ detail: { type, reason, status, message } }) 
       if (lock.state !== 'idle') note(problem); // else the banner says it
       break;
   }
+  if (type === 'online') told = true;
+  if (type !== 'offline') cached = false;
+  asked = lock.asking;
+  if (lock.state !== 'held') {
+    idling = false;
+    request.hear(null);
+  }
   followTheHold();
   render();
 });
 
-// A holder hears of a loss at the next renewal; this hears of it at once.
+// begin lets who has asked type at once, unless they are busy with another field.
+function begin() {
+  if (!writable() || document.activeElement?.matches('input')) return;
+  note('It is your turn: you can type now.');
+  editor.focus();
+}
+
+// A holder hears of a loss and of an ask at the next renewal; this hears of it at once. It is no renewal, which would
+// count as input.
 function followTheHold() {
   if (lock.state !== 'held') {
     stopFollowing?.();
     stopFollowing = null;
   } else {
-    stopFollowing ??= follow(lockURL, ({ mine, fence }) => {
-      if (lock.state === 'held' && (!mine || fence !== lock.fence)) lock.acquire();
+    stopFollowing ??= follow(lockURL, ({ mine, fence, asked_by: by }) => {
+      if (lock.state !== 'held') return;
+      if (!mine || fence !== lock.fence) return void lock.acquire();
+      request.hear(by && { id: by.user_id, name: by.user_name });
+      render();
     });
   }
 }
@@ -243,6 +295,7 @@ async function put(place, again) {
   const answer = await send('PUT', draftURL, { headers: { ...lock.saveHeaders(), ...ifMatch(from) }, body: { text } });
   if (answer.status === 200) {
     tabs.tell(answer.data);
+    request.failed = '';
     if (base === from && lock.fence === hold && ready) {
       base = baseOf({ ...answer.data, text });
       sent = [];
@@ -303,6 +356,23 @@ async function stop() {
   if (user) lock.watch();
 }
 
+// handOver saves, and only then hands over. Nothing is typed meanwhile.
+async function handOver() {
+  note('');
+  handing = true;
+  request.failed = '';
+  render();
+  await last;
+  if (dirty() && (!await save() || dirty())) {
+    request.failed = NOT_SAVED;
+  } else if (await lock.handOver() === 'held') {
+    if (request.who) request.failed = notHandedOver(lock.online);
+    else note('Nobody asks any longer. You are still editing.');
+  }
+  handing = false;
+  render();
+}
+
 function press(name, action) { $(name).addEventListener('click', action); }
 
 press('edit', () => {
@@ -313,6 +383,31 @@ press('take-over', () => {
   note('');
   lock.takeOver();
 });
+press('edit-here', () => {
+  note('');
+  lock.takeOver(); // from oneself
+});
+press('ask', async () => {
+  note('');
+  told = false;
+  asked = true;
+  const answer = lock.ask();
+  render();
+  await answer;
+  told = lock.online;
+  render();
+});
+press('stop-asking', () => {
+  lock.stopAsking();
+  asked = false;
+  render();
+});
+press('hand-over', handOver);
+press('not-now', () => {
+  request.decline();
+  render();
+});
+press('keep-editing', () => lock.touch());
 press('save', save);
 press('publish', publish);
 press('release', () => {
@@ -373,7 +468,10 @@ addEventListener('pagehide', () => {
 addEventListener('pageshow', ({ persisted }) => {
   if (!persisted) return;
   tab?.removeItem(RESUME);
-  if (writable()) load(); // another tab may have saved
+  cached = writable();
+  asked = lock.asking; // it has ended when the page was left
+  if (cached) load(); // another tab may have saved
+  render();
 });
 
 // resume takes up the editing that a reload has interrupted: the text is there, and may be typed into,

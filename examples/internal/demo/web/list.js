@@ -2,7 +2,7 @@
 
 import { follow } from './follow.js';
 import { $, announce, user } from './page.js';
-import { holderName } from './words.js';
+import { editedBy } from './words.js';
 
 const path = (uid) => `/drafts/${encodeURIComponent(uid)}`;
 
@@ -25,11 +25,11 @@ function show(uid, name, text) {
   item.dataset.state = name;
 }
 
-function showLock({ uid, locked, mine, user_id: id, user_name: name }) {
+function showLock(lock) {
+  const { uid, locked, mine } = lock;
   if (locked === null) show(uid, 'unknown', 'Not known right now');
   else if (!locked) show(uid, 'free', 'Free');
-  else if (mine) show(uid, 'held', 'You are editing');
-  else show(uid, 'denied', `${holderName(id, name)} is editing`);
+  else show(uid, mine ? 'held' : 'denied', editedBy(lock));
 }
 
 // A single failure is no news: what was known a second ago stays.
