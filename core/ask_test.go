@@ -119,6 +119,7 @@ func TestAnAskNeitherKeepsALockNorEndsIt(t *testing.T) {
 }
 
 func TestAHandoverGivesTheLockToTheAsker(t *testing.T) {
+	t.Parallel()
 	for name, scope := range map[string]core.Scope{"scope user": core.ScopeUser, "scope session": core.ScopeSession} {
 		t.Run(name, func(t *testing.T) {
 			onBoth(t, func(t *testing.T, f *fixture) {

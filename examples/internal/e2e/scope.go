@@ -12,13 +12,13 @@ const (
 	noSession   = `{"message":"Lock-Session is required"}`
 )
 
-// fenceOf returns the fence that an answer to the request shows.
-func (e *example) fenceOf(method, path, user, body string, header ...string) (fence int64) {
+// post sends a POST that is granted, and returns the fence that its answer shows.
+func (e *example) post(path, user, body string, header ...string) (fence int64) {
 	e.t.Helper()
-	response, text := e.request(method, path, user, body, header...)
+	response, text := e.request("POST", path, user, body, header...)
 	var shown struct{ Fence int64 }
 	if err := json.Unmarshal([]byte(text), &shown); err != nil || response.StatusCode != 200 || shown.Fence == 0 {
-		e.t.Fatalf("%s %s as %s: %d %s", method, path, user, response.StatusCode, text)
+		e.t.Fatalf("POST %s as %s: %d %s", path, user, response.StatusCode, text)
 	}
 	return shown.Fence
 }
@@ -30,14 +30,14 @@ func (all programs) sessions(t *testing.T) {
 		const tab, agent, text = "Lock-Session: tab", "Lock-Session: agent", `{"text":"x"}`
 		e.want(400, noSession, "POST", "/api/lock/a/", "1", "")
 		e.want(400, noSession, "PUT", "/api/drafts/a", "1", text)
-		fence := e.fenceOf("POST", "/api/lock/a/", "1", "", tab)
+		fence := e.post("/api/lock/a/", "1", "", tab)
 		e.want(200, draft("a", "x", 1), "PUT", "/api/drafts/a", "1", text, tab)
 		e.want(423, ownInUseBy1, "POST", "/api/lock/a/", "1", "", agent)
 		e.want(423, ownInUseBy1, "PUT", "/api/drafts/a", "1", text, agent)
 		e.want(423, ownInUseBy1, "POST", "/api/drafts/a/publish", "1", "", agent)
 		e.want(423, inUseBy1, "POST", "/api/lock/a/", "2", "", "Lock-Session: other")
 
-		taken := e.fenceOf("POST", "/api/lock/a/takeover/", "1", fmt.Sprintf(`{"fence":%d}`, fence), agent)
+		taken := e.post("/api/lock/a/takeover/", "1", fmt.Sprintf(`{"fence":%d}`, fence), agent)
 		if taken <= fence {
 			t.Errorf("fence %d after %d", taken, fence)
 		}
@@ -57,7 +57,7 @@ func (all programs) handover(t *testing.T) {
 				`"expires_in_ms":N,"can_take_over":%t,"asked_by":%s,"idle_ms":%s}`, mine, !mine, askedBy, idle)
 		}
 		renewed := `{"uid":"a","user_id":1,"fence":N,"renewed":true,"sessions":0,"held_ms":N,"expires_in_ms":N,"asked_by":` + ben + `}`
-		fence := e.fenceOf("POST", "/api/lock/a/", "1", "", "Lock-Idle: 20")
+		fence := e.post("/api/lock/a/", "1", "", "Lock-Idle: 20")
 		body := fmt.Sprintf(`{"fence":%d}`, fence)
 		for held := `"held_ms":0`; strings.Contains(held, `"held_ms":0`); { // until the first millisecond is over
 			_, held = e.request("GET", "/api/lock/a/", "1", "")
@@ -70,11 +70,11 @@ func (all programs) handover(t *testing.T) {
 		e.want(200, status(true, ben, "null"), "GET", "/api/lock/a/", "1", "")
 		e.want(423, inUseBy1, "POST", "/api/lock/a/handover/", "2", body)
 		e.want(412, heldSince, "POST", "/api/lock/a/handover", "1", `{"fence":1}`)
-		handed := e.fenceOf("POST", "/api/lock/a/handover", "1", body)
+		handed := e.post("/api/lock/a/handover", "1", body)
 		if handed <= fence {
 			t.Errorf("fence %d after %d", handed, fence)
 		}
-		if taken := e.fenceOf("POST", "/api/lock/a/", "2", ""); taken != handed {
+		if taken := e.post("/api/lock/a/", "2", ""); taken != handed {
 			t.Errorf("the asker comes under fence %d, want %d", taken, handed)
 		}
 	})
