@@ -38,7 +38,8 @@ func (m *Mutex) Ask(ctx context.Context) (s Status, err error) {
 // HandOver gives the user's hold under the fence to the user who asks for it, and returns what is true then: the asker holds
 // the lock under a new fence, and has 15 seconds to acquire it in any session. The sessions of the former hold have ended.
 // A hold that has just ended is handed over too, as long as nobody else held the lock since. The asker may have one lock more
-// than Options.MaxLocksPerUser by that.
+// than Options.MaxLocksPerUser by that. Where a reply was lost, what is returned may also be the lock of another user who has
+// just taken it.
 //
 // Errors: *ResourceLocked when somebody else holds the lock, *HoldLost when the hold is not the user's under that fence,
 // *NotAsked when nobody asks any more, ErrSessionEnded, ErrUnavailable, ErrClosed, ErrInvalid.

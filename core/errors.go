@@ -11,7 +11,7 @@ import (
 var (
 	// ErrResourceLocked: another user holds the lock, or in ScopeSession another session of the caller's. The error is a
 	// *ResourceLocked.
-	ErrResourceLocked = errors.New("editlock: resource is locked by another user")
+	ErrResourceLocked = errors.New("editlock: resource is locked by somebody else")
 	// ErrNotHeld: nobody holds the lock, so the caller does not either.
 	ErrNotHeld = errors.New("editlock: resource is not locked")
 	// ErrHoldLost: the fence that the caller named is not its hold's any more. The error is a *HoldLost.

@@ -11,7 +11,7 @@ import (
 
 // HoldOptions say how a Hold acquires. The zero value does not wait.
 type HoldOptions struct {
-	// Wait waits for as long as another user holds the lock, as AcquireWait does. Optional. Default: Hold returns
+	// Wait waits for as long as somebody else holds the lock, as AcquireWait does. Optional. Default: Hold returns
 	// *ResourceLocked.
 	Wait bool
 }

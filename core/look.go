@@ -24,7 +24,7 @@ func (l *Locker) look(ctx context.Context, keys []string) ([]record.State, error
 		}
 	}
 	if len(undecided) > 0 {
-		err = l.ask(ctx, start, keys, states, undecided)
+		err = l.lookByScript(ctx, start, keys, states, undecided)
 	}
 	return states, err
 }
@@ -53,8 +53,8 @@ func (l *Locker) read(ctx context.Context, start time.Time, keys []string, state
 	return undecided, nil
 }
 
-// ask fills in the states at the undecided places by the script.
-func (l *Locker) ask(ctx context.Context, start time.Time, keys []string, states []record.State, undecided []int) error {
+// lookByScript fills in the states at the undecided places by the script.
+func (l *Locker) lookByScript(ctx context.Context, start time.Time, keys []string, states []record.State, undecided []int) error {
 	calls := make([]*wire.Call, len(undecided))
 	for i, place := range undecided {
 		calls[i] = l.call(status, keys[place], record.Request{})

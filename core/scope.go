@@ -15,7 +15,8 @@ const (
 	// account, cannot overwrite each other: the other session is refused like another user (ResourceLocked.OtherSession),
 	// and may take the lock over. The fence changes with the session, and proves nothing for another one.
 	//
-	// All servers that share locks must have one scope. Where some have ScopeUser, they let each session of the holder
+	// All servers that share locks must have one scope, and a version of editlock that knows it: first bring the version to all
+	// of them, then change the scope. Where some have ScopeUser, they let each session of the holder
 	// in, and one that acquires there ends what the fence of ScopeSession proves: the session that held the lock is then
 	// refused in ScopeSession, by a *ResourceLocked while the other's lease lasts, and after it by a *HoldLost.
 	ScopeSession Scope = "session"
@@ -38,9 +39,9 @@ func (m *Mutex) WithScope(scope Scope) *Mutex {
 }
 
 // WithIdle returns the mutex of a caller who has not typed for d: Acquire, Resume and TakeOver say so, and Status.Idle shows
-// it to others. A call of a mutex without it says that it is not known.
+// it to others; at most 30 days count. A call of a mutex without it says that it is not known.
 func (m *Mutex) WithIdle(d time.Duration) *Mutex {
 	with := *m
-	with.idle, with.idleKnown = max(d, 0), true
+	with.idle, with.idleKnown = min(max(d, 0), maxIdle), true
 	return &with
 }

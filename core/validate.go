@@ -7,12 +7,13 @@ import (
 	"unicode/utf8"
 )
 
-// Limits. Those of a uid, a session and a linger are rest/CONTRACT.md's, Words.
+// Limits. Those of a uid, a session, a linger and an idle time are rest/CONTRACT.md's, Words.
 const (
 	maxUIDLength     = 255 // bytes
 	maxTenantLength  = 255 // bytes
 	maxSessionLength = 64  // bytes
 	maxLinger        = 10 * time.Second
+	maxIdle          = 30 * 24 * time.Hour
 
 	// MaxFence is the largest fence that a caller may name.
 	MaxFence = 1<<53 - 1

@@ -167,7 +167,7 @@ export class EditLock extends EventTarget {
    *   not wait for it: `autoAcquire` is for who was denied it by an acquire()
    * - `held`, with an `updated` event and `askedBy` null: nobody asks any longer
    * - `held`, with an `error` or `offline` event: refused, or not answered. It is not repeated; the next renewal says
-   *   whether it came about (`handed`) or not (`renewed`)
+   *   whether it came about (`handed`) or not (`renewed`); where somebody has typed on meanwhile, it is `lost`
    * - `lost`: the lock was not this page's any more
    *
    * While the state is not `held`, it does nothing. Never rejects.

@@ -53,7 +53,8 @@ export class EditLock extends EventTarget {
   #path = ''; // of the next POST
   #asked = () => Infinity;
   #told = 'null'; // of askedBy
-  #offered = false; // a hand-over without an answer may have come about
+  /** @type {any} */
+  #offered; // to whom: a hand-over without an answer may have come about
   #refused = 0; // the fence of the last refusal
   #warned = false;
   #fresh = false; // the next POST goes without If-Match
@@ -98,6 +99,10 @@ export class EditLock extends EventTarget {
     const on = (types, listener) => types.split(' ').forEach((type) =>
       window.addEventListener(type, listener, { signal: this.#closed.signal, capture: true }));
     on('input keydown pointerdown', () => this.touch());
+    on('input', () => {
+      // Who types on has taken it back: what follows is a loss.
+      if (this.#request?.path !== HAND_OVER) this.#offered = null;
+    });
     on('online offline resume', () => this.#look());
     on('visibilitychange', () => {
       if (this.#visible()) this.#look();
@@ -365,7 +370,7 @@ export class EditLock extends EventTarget {
     const request = this.#request = { path, age, abort, left: () => limit - age() };
     this.#sent = age;
     this.#path = '';
-    this.#offered ||= path === HAND_OVER;
+    if (path === HAND_OVER) this.#offered = this.#info.asked_by ?? {};
     try {
       const response = await this.#fetch(method, path, headers, { signal: abort.signal, body });
       request.headers = response.headers;
@@ -398,7 +403,8 @@ export class EditLock extends EventTarget {
     const { status, data, headers, age, path } = answer;
     const held = this.state === 'held', renamed = this.#renamed, handing = path === HAND_OVER;
     this.#renamed = false;
-    if (handing) this.#offered = false;
+    const offered = this.#offered;
+    if (handing) this.#offered = null;
     if (handing && status === 409) {
       this.#info.asked_by = null;
       this.#to('held', 'updated');
@@ -406,7 +412,8 @@ export class EditLock extends EventTarget {
       const resumed = data.fence === this.fence;
       this.fence = data.fence;
       this.#ttl = data.expires_in_ms;
-      this.#fresh = this.#expired = this.asking = this.#offered = false;
+      this.#fresh = this.#expired = this.asking = false;
+      this.#offered = null;
       this.#info = { ...data, locked: true, mine: true };
       this.#age = age; // from before it was sent: never longer than the server's count
       this.#plan(Math.max(this.#ttl / 3, SECOND / 4), age);
@@ -426,7 +433,8 @@ export class EditLock extends EventTarget {
         fence: +headers.get('Lock-Fence'), expires_in_ms: +headers.get('Lock-Expires-In'),
       };
       this.#refused = this.#info.fence;
-      const handed = handing ? status === 200 : this.#offered && !data?.broken_by;
+      const handed = handing ? status === 200
+        : offered && !data?.broken_by && (status === 412 || data?.user_id === offered.user_id);
       const state = !handed && (held || status === 412) ? 'lost' : 'denied';
       if (handed) this.#wanted = false;
       if (state === 'lost') this.asking = false;
@@ -451,7 +459,7 @@ export class EditLock extends EventTarget {
     const old = this.#info, idle = headers.get('Lock-Idle');
     const info = this.#info = data ?? {
       ...old, held_ms: this.heldFor, expires_in_ms: +headers.get('Lock-Expires-In'),
-      idle_ms: idle ? idle * SECOND : this.idleFor,
+      idle_ms: idle ? idle * SECOND : null,
     };
     this.#age = waited ? this.#clock() : age; // after a wait, the state is as old as the answer
     const blocked = this.#blocked();
@@ -491,7 +499,10 @@ export class EditLock extends EventTarget {
   #to(state, type, more) {
     if (state !== this.state) this.reason = more?.reason ?? null;
     if (state === 'denied') this.fence = null; // who waits loads the text when the turn comes
-    if (state !== 'held') this.#warned = this.#offered = false;
+    if (state !== 'held') {
+      this.#warned = false;
+      this.#offered = null;
+    }
     this.state = state;
     this.#settle?.(state);
     this.#settle = this.#pending = null;

@@ -188,12 +188,17 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 		if err != nil {
 			return unavailable(err)
 		}
-		if seen.HeldBy(user.ID) && a.config.Scope == core.ScopeSession {
-			return granted(mutex.TakeOver(r.Context, fence)) // another session's, of which the policy is not asked, or its own
+		own := seen.HeldBy(user.ID)
+		if own && seen.Fence == fence && a.config.Scope == core.ScopeSession {
+			return granted(mutex.TakeOver(r.Context, fence)) // maybe another session's, of which the policy is not asked
 		}
-		if !seen.Locked || seen.HeldBy(user.ID) {
+		if !seen.Locked || own {
 			lock, err := mutex.Acquire(r.Context)
-			if errors.Is(err, core.ErrResourceLocked) {
+			var locked *core.ResourceLocked
+			switch {
+			case errors.As(err, &locked) && locked.OtherSession:
+				return a.failure(c, user, r, &core.TakeoverConflict{Status: locked.Status})
+			case locked != nil:
 				continue
 			}
 			return granted(lock, err)

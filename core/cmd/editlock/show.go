@@ -165,7 +165,7 @@ func (s *session) describe(c *console, uid string, f found) {
 		c.describeHolder(name, f)
 		c.field("fence", "%d", f.Fence)
 		c.describeLeases(f)
-		c.describeAsk(f)
+		c.describeUse(f)
 		c.describeEnded(f)
 		c.describeBroken(f)
 		c.field("remembered", "%s", f.remembered())
@@ -248,7 +248,8 @@ func (c *console) describeLeases(f found) {
 	}
 }
 
-func (c *console) describeAsk(f found) {
+// describeUse says in which scope the lock is held, when the holder typed, and who asks for it.
+func (c *console) describeUse(f found) {
 	state := f.State(f.now)
 	if state.Locked && f.Session != "" {
 		session := f.Session

@@ -36,7 +36,7 @@ func (r *Record) Check(now int64, q Request, timeout time.Duration) (Outcome, bo
 		return Free, !r.IsUncertain(now, timeout)
 	case r.User != q.User:
 		return Locked, true
-	case q.BySession && r.Session != q.Session && r.hasLeaseBeside(q.Session, now):
+	case q.BySession && r.hasLeaseBeside(q.Session, now):
 		return Locked, true
 	case q.BySession && r.Session != q.Session && r.hasLeaseJustOver(now, timeout):
 		return "", false

@@ -154,7 +154,7 @@ func randomRecord(random *rand.Rand, now int64) string {
 	fields := map[string]any{"user": 1 + random.IntN(2), "fence": 5 + random.IntN(2), "name": "N"}
 	leases := map[string]int64{}
 	for _, session := range []string{"a", "b", "c", ""} {
-		if random.IntN(3) == 0 {
+		if random.IntN(4) == 0 {
 			leases[session] = some()
 		}
 	}
@@ -186,7 +186,7 @@ func TestCheckDecidesAsItsScriptDoes(t *testing.T) {
 	server.SetTime(time.UnixMilli(now))
 	hashes, random := load(t, client), rand.New(rand.NewPCG(1, 3))
 	decided := map[bool]map[Outcome]int{false: {}, true: {}} // by whether the scope is session
-	for range 4000 {
+	for range 8000 {
 		text := randomRecord(random, now)
 		q := Request{
 			User: "1", Session: []string{"a", "a", "b", "", "new"}[random.IntN(5)], Duration: time.Minute,

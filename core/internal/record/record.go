@@ -13,8 +13,8 @@
 //	         writes the record; a hold that has expired as a whole is reported by the next acquire
 //	linger   when a linger ends; it may have ended
 //	ended    released sessions, the oldest first: {"user":1,"session":"tab-1","until":1790000600000}
-//	session  whose hold it is, in scope session; "*" where sessions in scope user had a part in it. None before a
-//	         session has acquired what was handed over
+//	session  whose hold it is, in scope session; "*" where sessions in scope user had a part in it. None of a hold
+//	         that was made in scope user, or handed over
 //	typed    when each session was typed in last, as far as it has said so: {"tab-1":1790000000000}
 //	ask      who asks for the hold with the fence, and until when that is remembered:
 //	         {"fence":1790000000000,"user":2,"name":"Ben","until":1790000030000}
@@ -181,7 +181,7 @@ const several = "*"
 // the only lease.
 func (r *Record) holdingSession(now int64) string {
 	if r.Session != "" {
-		if r.Session == several {
+		if r.Session == several || r.hasLeaseBeside(r.Session, now) {
 			return ""
 		}
 		return r.Session

@@ -120,14 +120,20 @@ local heir = false               -- the session may take up the user's hold, und
 
 -- In scope session a hold is one session's. A hold without one was made in scope user, or handed over: then it is that of the
 -- session with the only lease, or else of the first that acquires.
-if by_session and mine and record.session ~= session then
-  local others = false
+if by_session and mine then
+  local others = false -- leases of other sessions, of servers in scope user
   for name, lease_end in pairs(leases) do
     if name ~= session and lease_end > now then others = true end
   end
-  local unbound = not record.session and not others
-  locked, mine = others, unbound and leases[session] ~= nil and (leases[session] > now or not held)
-  heir = unbound and held and not mine
+  locked = others
+  if others then
+    mine = false
+  elseif record.session then
+    mine = record.session == session
+  else
+    mine = leases[session] ~= nil and (leases[session] > now or not held)
+    heir = held and not mine
+  end
 end
 
 -- unchanged replies without a change, as write.lua does after one. A replica, or a master that was demoted, would

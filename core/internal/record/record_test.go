@@ -292,7 +292,8 @@ func TestStateSaysWhoseTheHoldIsWhoAsksAndWhoTypes(t *testing.T) {
 		idleKnown bool
 	}{
 		"the only lease's":                 {record: held(func(*Record) {}), session: "a"},
-		"the session's":                    {record: held(func(r *Record) { r.Session = "c" }), session: "c"},
+		"the session's":                    {record: held(func(r *Record) { r.Session, r.Leases, r.Linger = "c", nil, now+1 }), session: "c"},
+		"the session's, beside another's":  {record: held(func(r *Record) { r.Session = "c" })},
 		"several's":                        {record: held(func(r *Record) { r.Session = "*" })},
 		"that of two leases":               {record: held(func(r *Record) { r.Leases[1].End++ })},
 		"the unnamed lease's":              {record: held(func(r *Record) { r.Leases[0].Session = "" })},

@@ -14,14 +14,14 @@ type Outcome string
 const (
 	Acquired   Outcome = "acquired"
 	Renewed    Outcome = "renewed"
-	Taken      Outcome = "taken"     // from another user
+	Taken      Outcome = "taken"     // from somebody else
 	Held       Outcome = "held"      // by the caller, and no renewal was due
-	Locked     Outcome = "locked"    // by another user
+	Locked     Outcome = "locked"    // by somebody else
 	Free       Outcome = "free"      // nobody holds the lock
 	Moved      Outcome = "moved"     // the fence is not that of a hold of the caller's any more
 	Forgotten  Outcome = "forgotten" // no hold is remembered
 	Ended      Outcome = "ended"     // the session was released
-	Conflict   Outcome = "conflict"  // held by another user under another fence
+	Conflict   Outcome = "conflict"  // held by somebody else under another fence
 	Released   Outcome = "released"  // the lock is free
 	Lingering  Outcome = "lingering" // no lease is left but a linger
 	Broken     Outcome = "broken"    // the hold has ended, and none of its pages can resume

@@ -107,6 +107,31 @@ func TestTwoVersionsSideBySideAnswerAsOne(t *testing.T) {
 	}
 }
 
+// The version before does not know that a hold is a session's, so a scope is changed only once all servers have the new one.
+func TestInScopeSessionALeaseOfTheOlderVersionIsInTheWay(t *testing.T) {
+	t.Parallel()
+	_, client := onEmbedded(t)
+	a := Request{User: "1", Session: "a", BySession: true, Duration: ttl}
+	held, err := run(t.Context(), client, Acquire, a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t.Context(), client, previous(t, Acquire), Request{User: "1", Session: "b", Duration: ttl}); err != nil {
+		t.Fatal(err)
+	}
+	a.Fence = held.Record.Fence
+	for _, s := range []Script{Acquire, Check} {
+		reply, err := run(t.Context(), client, s, a)
+		if err != nil || reply.Outcome != Locked {
+			t.Errorf("%s by the session that held it: %s, %v", s.Operation, reply.Outcome, err)
+			continue
+		}
+		if outcome, decided := reply.Record.Check(reply.Now, a, time.Second); s.Operation == "check" && (!decided || outcome != Locked) {
+			t.Errorf("by a plain read: %s, %v", outcome, decided)
+		}
+	}
+}
+
 func TestWhatANewerVersionWroteOutlivesTheOlderOnesWrites(t *testing.T) {
 	t.Parallel()
 	_, client := onEmbedded(t)

@@ -170,7 +170,7 @@ func (a asked) standing(r *Record, now int64) standing {
 	if r.User != q.User {
 		return standing{locked: held}
 	}
-	if !q.BySession || r.Session == q.Session {
+	if !q.BySession || r.Session == q.Session && !r.hasLeaseBeside(q.Session, now) {
 		return standing{holds: held, continues: true}
 	}
 	if r.hasLeaseBeside(q.Session, now) {

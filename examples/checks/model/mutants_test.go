@@ -125,7 +125,7 @@ if text ~= '' and not pcall(cjson.decode, text) then text = '' end
 		mutations: []mutation{{"handover.lua", " or record.fence ~= named_fence", ""}},
 	},
 	"another session of the user's is let in": {
-		mutations: []mutation{{"record.lua", "  locked, mine = others, ", "  locked, mine = false, "}},
+		mutations: []mutation{{"record.lua", "lease_end > now then others = true end", "lease_end > now then others = false end"}},
 	},
 	// Two pages save under one fence.
 	"a fence that stays when the session changes": {
@@ -133,14 +133,14 @@ if text ~= '' and not pcall(cjson.decode, text) then text = '' end
 	},
 	// Nobody gets in again before the linger ends.
 	"a linger that keeps the user's next session out": {
-		mutations: []mutation{{"record.lua", "  locked, mine = others, ", "  locked, mine = others or held, "}},
+		mutations: []mutation{{"record.lua", "  locked = others\n", "  locked = others or (held and record.session ~= session)\n"}},
 	},
 	"a linger that the next session takes up under its fence": {
-		mutations: []mutation{{"record.lua", "heir = unbound and held", "heir = not others and held"}},
+		mutations: []mutation{{"record.lua", "    mine = record.session == session\n", "    mine = record.session == session; heir = held and not mine\n"}},
 	},
 	// Who was handed the lock cannot go on under the fence that they were told.
 	"a handed-over lock that takes a new fence": {
-		mutations: []mutation{{"record.lua", "heir = unbound and held", "heir = false and held"}},
+		mutations: []mutation{{"record.lua", "heir = held and not mine", "heir = false"}},
 	},
 	// Several sessions in scope user hold the lock, and one of them in scope session goes on alone under its fence.
 	"a session that stays the holder when others join": {

@@ -32,7 +32,7 @@ func (c *change) lockedOut() bool {
 	if !c.mine() {
 		return c.held()
 	}
-	return c.op.scoped() && c.session != c.op.Session && c.others()
+	return c.op.scoped() && c.others()
 }
 
 // holds reports whether the caller holds the lock.
