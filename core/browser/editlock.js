@@ -370,7 +370,7 @@ export class EditLock extends EventTarget {
     const request = this.#request = { path, age, abort, left: () => limit - age() };
     this.#sent = age;
     this.#path = '';
-    if (path === HAND_OVER) this.#offered = this.#info.asked_by ?? {};
+    if (path === HAND_OVER) this.#offered = this.#info.asked_by ?? {}; // {}: the page knows of an ask, and this does not
     try {
       const response = await this.#fetch(method, path, headers, { signal: abort.signal, body });
       request.headers = response.headers;
@@ -434,7 +434,7 @@ export class EditLock extends EventTarget {
       };
       this.#refused = this.#info.fence;
       const handed = handing ? status === 200
-        : offered && !data?.broken_by && (status === 412 || data?.user_id === offered.user_id);
+        : offered && !data?.broken_by && (status === 412 || [undefined, data?.user_id].includes(offered.user_id));
       const state = !handed && (held || status === 412) ? 'lost' : 'denied';
       if (handed) this.#wanted = false;
       if (state === 'lost') this.asking = false;

@@ -170,8 +170,8 @@ func TestHandOverOffline(t *testing.T) {
 	handover.open()
 	ben.until("the saved text", holding(typed))
 	ann.offline(false)
-	ann.until("who has it now, and the text", func(v view) bool {
-		return v.Sentence == "Ben has it now." && v.KeptText == typed+", more" && v.Text == typed
+	ann.until("that typing on has ended in a loss, and the text", func(v view) bool {
+		return v.Sentence == "You have lost the lock: Ben is editing now." && v.KeptText == typed+", more" && v.Text == typed
 	})
 }
 
