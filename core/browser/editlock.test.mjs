@@ -1884,7 +1884,7 @@ test('asked: by the renewal, once for each who asks, and an end is told', async 
   assert.deepEqual(await renew(), ['renewed', 'updated']);
   assert.equal(page.lock.askedBy, null);
   by = undefined;
-  assert.deepEqual(await renew(), ['renewed'], 'a server that knows no asks');
+  assert.deepEqual(await renew(), ['renewed'], 'a server without asks');
   by = cid;
   await renew();
   await page.lock.release();

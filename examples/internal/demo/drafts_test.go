@@ -90,7 +90,7 @@ func TestDrafts(t *testing.T) {
 	}
 }
 
-// Two pages of one user are under one fence: the revision tells that the other has saved.
+// Two pages of one user are under one fence: the revision shows that the other has saved.
 func TestSaveGoesOnFromARevision(t *testing.T) {
 	drafts := newDrafts(t)
 	ctx := context.Background()
@@ -212,7 +212,7 @@ func TestBadBody(t *testing.T) {
 	}
 }
 
-// Of writers that race, the one with the highest fence must remain, whoever comes last, and each save counts.
+// Of writers that race, the one with the highest fence must remain, also where it does not come last, and each save counts.
 func TestRacingWriters(t *testing.T) {
 	drafts := newDrafts(t)
 	const writers = 20

@@ -91,7 +91,7 @@ func (all programs) editing(t *testing.T) {
 	})
 }
 
-// Two pages under one fence: the revision tells that the other has saved.
+// Two pages under one fence: the revision shows that the other has saved.
 func (all programs) revisions(t *testing.T) {
 	all.each(t, func(t *testing.T, p program) {
 		e := p.start(t)
