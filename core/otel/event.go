@@ -18,7 +18,7 @@ func (t *Telemetry) OnEvent(ctx context.Context, e core.Event) {
 	switch e.Kind {
 	case core.StoreFailed:
 		t.failures.Add(ctx, 1, metric.WithAttributes(operationOf(e.Op), errorTypeKey.String(errorType(e.Err))))
-	case core.Acquired, core.Denied, core.TakenOver, core.Broken, core.Released, core.Expired:
+	case core.Acquired, core.Denied, core.TakenOver, core.Asked, core.HandedOver, core.Broken, core.Released, core.Expired:
 		if span := trace.SpanFromContext(ctx); span.IsRecording() {
 			span.AddEvent("editlock."+snakeCase(string(e.Kind)), trace.WithAttributes(t.ofEvent(e)...))
 		}

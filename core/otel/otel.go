@@ -25,9 +25,9 @@
 // Those from editlock.locks.held on are there after Observe; see core.Stats. None has a uid, a user or a tenant as an
 // attribute: there may be very many.
 //
-// The outcomes of a call that was granted are acquired, renewed, held (of a check), released, broken and looked; of one that
-// was refused locked, not_held, hold_lost, session_ended, conflict, too_many_locks and invalid. A call is canceled when its
-// context was, closed after Locker.Close, and unavailable when Redis failed: that alone is an error, and has an error.type:
+// The outcomes of a call that was granted are acquired, renewed, held (of a check), released, broken, handed_over and looked
+// (also of an ask); of one that was refused locked, not_held, hold_lost, session_ended, conflict, not_asked, too_many_locks and
+// invalid. A call is canceled when its context was, closed after Locker.Close, and unavailable when Redis failed: that alone is an error, and has an error.type:
 // malformed_record, timeout, connection, the code of Redis's answer such as OOM or NOPERM, or else _OTHER.
 //
 // editlock.locks.held is what one process knows: it has seen these locks acquired, renewed, checked or refused, and not their
@@ -39,8 +39,8 @@
 // A call is a span such as "editlock acquire". Its kind is internal: what goes over the network is the client's command, which
 // has a client's span where go-redis is instrumented too, and a batch of commands is that of many calls. It has
 // editlock.operation, editlock.outcome, editlock.uid.count, and editlock.tenant where there is one. What happened in it is a
-// span event: editlock.acquired, editlock.denied, editlock.taken_over, editlock.broken, editlock.released, editlock.expired,
-// with editlock.fence. Its status is an error where Redis failed, and not where the call was refused. A wait has no span, but
+// span event: editlock.acquired, editlock.denied, editlock.taken_over, editlock.asked, editlock.handed_over,
+// editlock.broken, editlock.released, editlock.expired, with editlock.fence. Its status is an error where Redis failed, and not where the call was refused. A wait has no span, but
 // its looks have: the first one in the caller's trace, later ones in traces of their own.
 package otel
 
