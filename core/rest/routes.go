@@ -130,21 +130,23 @@ func (a *API[C]) acquire(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
+	var lock *core.Lock
+	var err error
 	if fence != 0 {
-		return a.granted(c, user, r)(mutex.Resume(r.Context, fence))
+		lock, err = mutex.Resume(r.Context, fence)
+	} else {
+		lock, err = mutex.Acquire(r.Context)
 	}
-	return a.granted(c, user, r)(mutex.Acquire(r.Context))
+	return a.granted(c, user, r, lock, err)
 }
 
 // granted returns the answer to what an acquire or a takeover came to.
-func (a *API[C]) granted(c C, user core.User, r *Request) func(*core.Lock, error) *Response {
-	return func(lock *core.Lock, err error) *Response {
-		if err != nil {
-			return a.failure(c, user, r, err)
-		}
-		ask := a.askOf(c, user, core.Status{UID: lock.UID, Tenant: r.tenant, Locked: true, User: user, Fence: lock.Fence, AskedBy: lock.AskedBy})
-		return document(http.StatusOK, held(lock, ask))
+func (a *API[C]) granted(c C, user core.User, r *Request, lock *core.Lock, err error) *Response {
+	if err != nil {
+		return a.failure(c, user, r, err)
 	}
+	own := core.Status{UID: lock.UID, Tenant: r.tenant, Locked: true, User: user, Fence: lock.Fence, AskedBy: lock.AskedBy}
+	return document(http.StatusOK, held(lock, a.askOf(c, user, own)))
 }
 
 func (a *API[C]) release(user core.User, r *Request) *Response {
@@ -179,7 +181,6 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	granted := a.granted(c, user, r)
 	// The policy decides about the holder that it was shown. If somebody acquires the lock after the look, the
 	// policy has not seen them, so the look is repeated. The number of looks is limited, because a lock could
 	// change hands all the time.
@@ -190,7 +191,8 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 		}
 		own := seen.HeldBy(user.ID)
 		if own && seen.Fence == fence && a.config.Scope == core.ScopeSession {
-			return granted(mutex.TakeOver(r.Context, fence)) // maybe another session's, of which the policy is not asked
+			lock, err := mutex.TakeOver(r.Context, fence) // maybe another session's, of which the policy is not asked
+			return a.granted(c, user, r, lock, err)
 		}
 		if !seen.Locked || own {
 			lock, err := mutex.Acquire(r.Context)
@@ -201,7 +203,7 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 			case locked != nil:
 				continue
 			}
-			return granted(lock, err)
+			return a.granted(c, user, r, lock, err)
 		}
 		if a.config.TakeOver == nil || !a.config.TakeOver(c, user, seen) {
 			return refuse(http.StatusForbidden, "Takeover is not allowed", nil)
@@ -210,7 +212,8 @@ func (a *API[C]) takeOver(c C, user core.User, r *Request) *Response {
 		if seen.Fence != fence {
 			return a.failure(c, user, r, &core.TakeoverConflict{Status: seen})
 		}
-		return granted(mutex.TakeOver(r.Context, fence))
+		lock, err := mutex.TakeOver(r.Context, fence)
+		return a.granted(c, user, r, lock, err)
 	}
 	return unavailable(core.ErrUnavailable)
 }
@@ -223,7 +226,8 @@ func (a *API[C]) ask(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	return a.shown(c, user, r)(a.mutex(r, uid, a.config.TTL, user).Ask(r.Context))
+	s, err := a.mutex(r, uid, a.config.TTL, user).Ask(r.Context)
+	return a.shown(c, user, r, s, err)
 }
 
 func (a *API[C]) handOver(c C, user core.User, r *Request) *Response {
@@ -238,17 +242,16 @@ func (a *API[C]) handOver(c C, user core.User, r *Request) *Response {
 	if refusal := a.authorize(c, user, uid); refusal != nil {
 		return refusal
 	}
-	return a.shown(c, user, r)(a.mutex(r, uid, a.config.TTL, user).HandOver(r.Context, fence))
+	s, err := a.mutex(r, uid, a.config.TTL, user).HandOver(r.Context, fence)
+	return a.shown(c, user, r, s, err)
 }
 
 // shown returns the answer to what an ask or a handover came to.
-func (a *API[C]) shown(c C, user core.User, r *Request) func(core.Status, error) *Response {
-	return func(s core.Status, err error) *Response {
-		if err != nil {
-			return a.failure(c, user, r, err)
-		}
-		return document(http.StatusOK, a.view(c, user, r, s).append(nil, true))
+func (a *API[C]) shown(c C, user core.User, r *Request, s core.Status, err error) *Response {
+	if err != nil {
+		return a.failure(c, user, r, err)
 	}
+	return document(http.StatusOK, a.view(c, user, r, s).append(nil, true))
 }
 
 func (a *API[C]) status(c C, user core.User, r *Request) *Response {
