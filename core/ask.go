@@ -54,8 +54,7 @@ func (m *Mutex) HandOver(ctx context.Context, fence int64) (s Status, err error)
 	if err != nil {
 		return Status{}, err
 	}
-	state := reply.Record.State(reply.Now)
-	s = newStatus(m.locker.tenant, m.uid, state)
+	s = newStatus(m.locker.tenant, m.uid, reply.Record.State(reply.Now))
 	switch reply.Outcome {
 	case record.Handed:
 		if m.locker.indexed {
@@ -74,32 +73,4 @@ func (m *Mutex) HandOver(ctx context.Context, fence int64) (s Status, err error)
 	default:
 		return Status{}, m.locker.failed(ctx, start, event, unexpected(reply.Outcome))
 	}
-}
-
-// carryOut carries out an operation that ends in no lock of the caller's, and says when it began.
-func (m *Mutex) carryOut(ctx context.Context, op *operation, q record.Request, d time.Duration) (record.Reply, time.Time, error) {
-	start := time.Now()
-	if err := m.validate(); err != nil {
-		return record.Reply{}, start, err
-	}
-	key := m.locker.key(m.uid)
-	q = m.request(q)
-	q.Duration = d
-	call := m.locker.call(op, key, q)
-	err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
-	var reply record.Reply
-	if err == nil {
-		reply, err = m.locker.parseReply(ctx, start, call, key)
-	}
-	if err != nil {
-		return record.Reply{}, start, m.locker.failed(ctx, start, m.event(op), err)
-	}
-	switch { // an attempt whose reply was lost may have done it
-	case !call.Doubtful:
-	case reply.Outcome == record.AskedAgain:
-		reply.Outcome = record.Asked
-	case op == handOver && reply.Outcome == record.Locked && reply.Record.User != q.User && madeBy(reply, time.Since(start)):
-		reply.Outcome = record.Handed
-	}
-	return reply, start, nil
 }

@@ -15,31 +15,17 @@ import (
 //
 // Errors: ErrNotHeld where the lock is free, *TakeoverConflict under another fence, ErrUnavailable, ErrClosed, ErrInvalid.
 func (l *Locker) Break(ctx context.Context, uid string, fence int64, by User) (err error) {
-	ctx, c := l.Mutex(uid, MinTTL, by).begin(ctx, breaking)
+	m := l.Mutex(uid, MinTTL, by)
+	ctx, c := m.begin(ctx, breaking)
 	defer func() { c.end(ctx, nil, err) }()
 	if err := validateFence(fence); err != nil {
 		return err
 	}
-	m := l.Mutex(uid, MinTTL, by)
-	if err := m.validate(); err != nil {
+	reply, start, err := m.carryOut(ctx, breaking, record.Request{Fence: fence}, 0)
+	if err != nil {
 		return err
 	}
-	start := time.Now()
-	event := m.event(breaking)
-	key, q := l.key(uid), m.request(record.Request{Fence: fence})
-	q.Duration = 0
-	call := l.call(breaking, key, q)
-	if err := l.wire.Do(ctx, start.Add(l.wire.Timeout()), call); err != nil {
-		return l.failed(ctx, start, event, err)
-	}
-	reply, err := l.parseReply(ctx, start, call, key)
-	if err != nil {
-		return l.failed(ctx, start, event, err)
-	}
-	if call.Doubtful && reply.Record.Broken.Fence == fence {
-		reply.Outcome = record.Broken // by an attempt whose reply was lost, or by somebody else: the hold is over
-	}
-	return m.concludeBreak(ctx, start, event, reply)
+	return m.concludeBreak(ctx, start, m.event(breaking), reply)
 }
 
 // concludeBreak makes the error of what a break came to, and its event.

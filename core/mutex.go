@@ -26,8 +26,8 @@ type Mutex struct {
 }
 
 // WithSession returns the mutex for one of the user's sessions, a page or a tab: Acquire then makes that
-// session's lease, and Release ends that session alone. See also ScopeSession. A name that ValidateSession refuses is reported by the
-// calls, as ErrInvalid.
+// session's lease, and Release ends that session alone. See also ScopeSession. A name that ValidateSession refuses is
+// reported by the calls, as ErrInvalid.
 func (m *Mutex) WithSession(name string) *Mutex {
 	with := *m
 	with.session, with.named = name, true
@@ -95,8 +95,8 @@ func (m *Mutex) acquireWait(ctx context.Context) (lock *Lock, begun time.Time, e
 }
 
 // TakeOver takes the lock from who holds it under the fence that the caller saw: another user, or in ScopeSession another
-// session of the caller's. Where it is free or the caller's own, it is Acquire. Whether the user may do this is for the application to decide beforehand.
-// Errors, besides Acquire's: *TakeoverConflict when somebody else holds the lock under another fence.
+// session of the caller's. Where it is free or the caller's own, it is Acquire. Whether the user may do this is for the
+// application to decide beforehand. Errors, besides Acquire's: *TakeoverConflict when somebody else holds the lock under another fence.
 func (m *Mutex) TakeOver(ctx context.Context, fence int64) (lock *Lock, err error) {
 	ctx, c := m.begin(ctx, takeOver)
 	defer func() { c.end(ctx, lock, err) }()
@@ -119,8 +119,8 @@ type CheckOptions struct {
 }
 
 // Check reports the user's hold of the lock, in any session, or in ScopeSession the session's: it is the guard's question
-// before an edit. It takes at most one CheckOptions. Errors: *ResourceLocked when somebody else holds the lock, ErrNotHeld when
-// nobody does, *HoldLost when the fence is another, ErrTooManyLocks with AcquireIfFree beyond Options.MaxLocksPerUser,
+// before an edit. It takes at most one CheckOptions. Errors: *ResourceLocked when somebody else holds the lock, ErrNotHeld
+// when nobody does, *HoldLost when the fence is another, ErrTooManyLocks with AcquireIfFree beyond Options.MaxLocksPerUser,
 // ErrUnavailable, ErrClosed, ErrInvalid.
 func (m *Mutex) Check(ctx context.Context, options ...CheckOptions) (lock *Lock, err error) {
 	ctx, c := m.begin(ctx, check)
@@ -173,30 +173,19 @@ func (m *Mutex) Release(ctx context.Context, options ...ReleaseOptions) (err err
 		}
 	}
 	m = m.WithScope(ScopeUser) // a release names all that it ends
-	if err := m.validate(); err != nil {
-		return err
-	}
-	start, key := time.Now(), m.locker.key(m.uid)
 	ctx = context.WithoutCancel(ctx)
-	q := record.Request{
-		User: m.user.ID.recorded(), Name: m.user.displayName(), Session: m.session, Duration: min(o.Linger, maxLinger), Fence: o.Fence,
-	}
-	call := m.locker.call(release, key, q)
-	err = m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
-	reply := record.Reply{}
-	if err == nil {
-		reply, err = m.locker.parseReply(ctx, start, call, key)
+	reply, start, err := m.carryOut(ctx, release, record.Request{Fence: o.Fence}, min(o.Linger, maxLinger))
+	if err != nil {
+		return err
 	}
 	event := m.event(release)
 	event.Fence, event.ExpiresIn = reply.Record.Fence, reply.Record.State(reply.Now).ExpiresIn
-	switch {
-	case err != nil:
-		return m.locker.failed(ctx, start, event, err)
-	case reply.Outcome == record.Released, reply.Outcome == record.Lingering:
+	switch reply.Outcome {
+	case record.Released, record.Lingering:
 		event.Kind = Released
 		m.locker.emit(ctx, start, event)
 		return nil
-	case reply.Outcome == record.Kept, reply.Outcome == record.None:
+	case record.Kept, record.None:
 		return nil
 	default:
 		return m.locker.failed(ctx, start, event, unexpected(reply.Outcome))
@@ -237,6 +226,30 @@ func (m *Mutex) concludeCall(ctx context.Context, start time.Time, op *operation
 	return m.conclude(ctx, start, op, q, reply)
 }
 
+// carryOut carries out an operation that ends in no lock of the caller's, and says when it began.
+func (m *Mutex) carryOut(ctx context.Context, op *operation, q record.Request, d time.Duration) (record.Reply, time.Time, error) {
+	start := time.Now()
+	if err := m.validate(); err != nil {
+		return record.Reply{}, start, err
+	}
+	key := m.locker.key(m.uid)
+	q = m.request(q)
+	q.Duration = d
+	call := m.locker.call(op, key, q)
+	err := m.locker.wire.Do(ctx, start.Add(m.locker.wire.Timeout()), call)
+	var reply record.Reply
+	if err == nil {
+		reply, err = m.locker.parseReply(ctx, start, call, key)
+	}
+	if err != nil {
+		return record.Reply{}, start, m.locker.failed(ctx, start, m.event(op), err)
+	}
+	if call.Doubtful {
+		reply.Outcome = afterRepeat(op, q, reply, time.Since(start))
+	}
+	return reply, start, nil
+}
+
 // read decides a check by a plain read, if that is enough.
 func (m *Mutex) read(ctx context.Context, start time.Time, q record.Request) (lock *Lock, decided bool, err error) {
 	if err := m.validate(); err != nil {
@@ -271,8 +284,17 @@ func madeBy(reply record.Reply, took time.Duration) bool {
 	return reply.Record.State(reply.Now).HeldFor <= took+time.Millisecond
 }
 
-// afterRepeat returns the outcome of a call that was sent again after its reply was lost.
+// afterRepeat returns the outcome of a call that was sent again after its reply was lost: that of the earlier attempt, where
+// this may have done what is found.
 func afterRepeat(op *operation, q record.Request, reply record.Reply, took time.Duration) record.Outcome {
+	switch {
+	case reply.Outcome == record.AskedAgain:
+		return record.Asked
+	case op == breaking && reply.Record.Broken.Fence == q.Fence:
+		return record.Broken // or by somebody else: the hold is over
+	case op == handOver && reply.Outcome == record.Locked && reply.Record.User != q.User && madeBy(reply, took):
+		return record.Handed
+	}
 	makesHolds := op != check || q.AcquireIfFree
 	found := reply.Outcome == record.Renewed || reply.Outcome == record.Held
 	if !makesHolds || !found || !madeBy(reply, took) {
@@ -297,7 +319,7 @@ func (m *Mutex) conclude(ctx context.Context, start time.Time, op *operation, q 
 	switch reply.Outcome {
 	case record.Acquired, record.Taken, record.Renewed, record.Held:
 		if !m.holds(state) {
-			return nil, m.locker.failed(ctx, start, event, errors.New("the reply grants another user's hold"))
+			return nil, m.locker.failed(ctx, start, event, errors.New("the reply grants somebody else's hold"))
 		}
 	case record.Locked, record.Conflict:
 		other := newStatus(m.locker.tenant, m.uid, state)

@@ -15,10 +15,10 @@ const (
 	// account, cannot overwrite each other: the other session is refused like another user (ResourceLocked.OtherSession),
 	// and may take the lock over. The fence changes with the session, and proves nothing for another one.
 	//
-	// All servers that share locks must have one scope, and a version of editlock that knows it: first bring the version to all
-	// of them, then change the scope. Where some have ScopeUser, they let each session of the holder
-	// in, and one that acquires there ends what the fence of ScopeSession proves: the session that held the lock is then
-	// refused in ScopeSession, by a *ResourceLocked while the other's lease lasts, and after it by a *HoldLost.
+	// All servers that share locks must have one scope, and a version of editlock that knows it: first bring the version to
+	// all of them, then change the scope. Where some have ScopeUser, they let each session of the holder in, and one that
+	// acquires there ends what the fence of ScopeSession proves: the session that held the lock is then refused in
+	// ScopeSession, by a *ResourceLocked while the other's lease lasts, and after it by a *HoldLost.
 	ScopeSession Scope = "session"
 )
 

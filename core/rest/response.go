@@ -180,7 +180,7 @@ func idleFor(d time.Duration) Field {
 func ceil(d, unit time.Duration) int64 { return int64((d + unit - 1) / unit) }
 
 // held returns the body of a 200 on POST and takeover.
-func held(lock *core.Lock, ask ask) []byte {
+func held(lock *core.Lock, ask askView) []byte {
 	b := make([]byte, 0, 224)
 	b = appendString(append(b, `{"uid":`...), lock.UID)
 	b = appendID(append(b, `,"user_id":`...), lock.User.ID)
@@ -195,7 +195,7 @@ func held(lock *core.Lock, ask ask) []byte {
 // view is the status of a lock as one caller may see it.
 type view struct {
 	core.Status // without its User if the caller may not see who it is
-	ask         ask
+	ask         askView
 	mine        bool
 	canTakeOver bool
 }
@@ -237,7 +237,7 @@ func (v view) append(b []byte, passing bool) []byte {
 }
 
 // append appends who asks, as the member of an object.
-func (a ask) append(b []byte) []byte {
+func (a askView) append(b []byte) []byte {
 	if !a.shown {
 		return append(b, `,"asked_by":null`...)
 	}

@@ -383,25 +383,25 @@ func (a *API[C]) visible(c C, user core.User, s core.Status) core.Status {
 	return s
 }
 
-// ask is a user's ask as one caller may see it.
-type ask struct {
+// askView is a user's ask as one caller may see it.
+type askView struct {
 	shown bool
 	by    core.User // the zero User if the caller may not see who it is
 }
 
 // askOf returns the ask for a lock as the user may see it: the holder and the asker see it, and nobody else.
-func (a *API[C]) askOf(c C, user core.User, s core.Status) ask {
+func (a *API[C]) askOf(c C, user core.User, s core.Status) askView {
 	switch {
 	case s.AskedBy.ID.IsZero():
-		return ask{}
+		return askView{}
 	case s.AskedBy.ID == user.ID:
-		return ask{true, s.AskedBy}
+		return askView{true, s.AskedBy}
 	case s.HeldBy(user.ID):
 		asker := s
 		asker.User = s.AskedBy
-		return ask{true, a.holder(c, user, asker)}
+		return askView{true, a.holder(c, user, asker)}
 	default:
-		return ask{}
+		return askView{}
 	}
 }
 

@@ -17,7 +17,7 @@ export class Tabs {
     this.#opened = opened;
   }
 
-  /** Tells that this tab has made the draft what it is. Of two tabs that say so the first is right. */
+  /** Writes down that this tab has made the draft what it is. Of two tabs that say so the first is right. */
   tell({ fence, revision }) {
     const last = this.#last();
     if (last && (last.fence > fence || (last.fence === fence && last.revision >= revision))) return;
